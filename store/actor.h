@@ -1,0 +1,70 @@
+/*
+ * One actor as this node knows it: its head, reading its bytes, appending to it.
+ *
+ * Any thread may call. store.h's notes on errors hold here too.
+ */
+#ifndef AETHER_STORE_ACTOR_H
+#define AETHER_STORE_ACTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "record.h"
+#include "store.h"
+
+struct actor;
+
+/*
+ * The node's one object for that actor, counted; release with actor_put. Creates nothing in the backend and asks it nothing. 0 or -ENOMEM.
+ */
+int actor_get(struct store *s, const char *ns, const char *name, struct actor **out);
+void actor_put(struct actor *a);
+
+/*
+ * The actor's head. What was learnt from the backend less than max_age_ns ago will do; with 0 it is asked now, and the answer then
+ * holds every append that had returned on any node before this call. While NATS is away and stale_ok is set, the last known head is
+ * served at once. Blocks. 0, or -ENOENT if the actor does not exist, or -EIO if its last record is not one of ours.
+ */
+int actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head);
+
+/*
+ * Read up to size bytes of the actor's file from offset. Returns how many, 0 at or after the end as of head (which the caller got
+ * from actor_head), or -errno; -EIO where the chain does not hold, after a log line. Bytes before such a place are still served.
+ * Never returns bytes beyond head->size. Blocks.
+ */
+ssize_t actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t size, char *out);
+
+/*
+ * An append under way. The caller fills the first part and keeps the struct, and data, until done is called; done is called exactly
+ * once, maybe before actor_append returns, else on a thread of the backend, and must not block.
+ */
+struct append {
+	const char *data; /* lines; a last one without newline counts as whole. Borrowed until done */
+	size_t size;      /* 0: the creation marker, so that an empty actor exists (-EEXIST if it does already) */
+	void (*done)(struct append *ap, int err);
+	void *user;
+
+	/* Results. */
+	size_t consumed;          /* bytes of data that are committed now; less than size if the rest did not fit into one record */
+	uint64_t version;         /* of the last event committed, or found stored already */
+	struct conflict conflict; /* after -ESTALE */
+
+	/* For actor.h's use. */
+	struct append_state *state;
+};
+
+/*
+ * Append lines as one atomic commit: all of them or, when they exceed what one record can hold, as many whole lines from the start
+ * as it can; all lines are checked before. Errors: -EINVAL, -EILSEQ, -EMSGSIZE (a single event over the limit), -ESTALE (version conflict),
+ * -EEXIST (id stored with other content), -ENOENT (no such namespace), -ENOSPC, -EACCES, -EINTR (cancelled before anything was
+ * sent), -ETIMEDOUT (outcome unknown), -EIO, -ENOMEM. Nothing is stored after an error, but for -ETIMEDOUT. Every error has a log line.
+ * Does not block. Appends of one node to one actor are committed in the order of these calls.
+ */
+void actor_append(struct actor *a, struct append *ap);
+
+/* Give up an append that has not been sent: it ends with -EINTR. One that has been sent goes on. */
+void actor_append_cancel(struct actor *a, struct append *ap);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * What keeps the records: a table of operations that a backend implements, and nothing about what an event is.
+ *
+ * Two backends exist, memory and jetstream; tests wrap one in a third that misbehaves. All three pass the same
+ * contract suite (tests/unit/contract.h). The protocol on top of them (versions, idempotence, retries, the chain) is in
+ * append.c and replay.c and is the same for all.
+ *
+ * Threads: any thread may call any operation. Completions of publish and get run either inside the call, before it returns, or
+ * later on a thread of the backend; they must not block and may call publish and get again. The others block, at
+ * most until their deadline. Deadlines are of the monotonic clock, in nanoseconds.
+ *
+ * Errors, the same for every operation:
+ *   -ENOENT     no such namespace, or (get) no such record
+ *   -ETIMEDOUT  no answer before the deadline; a publish may or may not be stored
+ *   -ENOTCONN   there is no connection, or nobody answered for JetStream, now: wait for backend_wait or try later. A publish may
+ *               or may not be stored
+ *   -EACCES     NATS refuses · -ENOSPC storage or limits exhausted · -EMSGSIZE payload over the limit · -EIO anything else
+ */
+#ifndef AETHER_STORE_BACKEND_H
+#define AETHER_STORE_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "record.h"
+
+/* An actor's full name, not encoded, NUL-terminated. */
+struct actor_name {
+	const char *ns;
+	const char *actor;
+};
+
+/* What a namespace remembers about itself, the same on every node. */
+struct ns_attr {
+	uint32_t mode; /* permission bits, 0 .. 07777 */
+	uint32_t uid;
+	uint32_t gid;
+};
+
+struct ns_info {
+	struct ns_attr attr;
+	int64_t created_us; /* Unix microseconds */
+	int64_t changed_us; /* of the newest record in it; created_us if there is none */
+	uint64_t actors;
+};
+
+struct backend_limits {
+	uint64_t payload_max; /* bytes that the payload of one record may have */
+	uint64_t used_bytes;  /* storage in use by this account */
+	uint64_t max_bytes;   /* storage limit; UINT64_MAX: none */
+};
+
+/* How the backend is doing, for the status view. Texts are NUL-terminated, empty where they do not apply. */
+struct backend_status {
+	bool connected;
+	char url[256]; /* without credentials */
+	char server_version[32];
+	uint64_t reconnects;
+};
+
+enum backend_get_kind {
+	GET_LAST, /* the actor's last record */
+	GET_SEQ,  /* the record with sequence seq, if it is this actor's */
+	GET_NEXT  /* the actor's first record with sequence >= seq */
+};
+
+struct backend_get {
+	enum backend_get_kind kind;
+	uint64_t seq; /* for GET_SEQ and GET_NEXT, at least 1 */
+	/* Must the answer hold every record whose publish had completed, on any node, before the call? Else it may lag behind. */
+	bool fresh;
+};
+
+/* err is 0 and r is valid until the callback returns, or err is a negative errno and r is NULL. */
+typedef void (*backend_get_fn)(void *arg, int err, const struct record *r);
+
+/*
+ * err 0: stored at seq; duplicate: it was there already under that message id, and nothing new is stored.
+ * -ESTALE: the actor's last sequence is not prev_seq, nothing stored. Other errors as above.
+ */
+typedef void (*backend_publish_fn)(void *arg, int err, uint64_t seq, bool duplicate);
+
+/* Called for each record; borrowed until return. Return 0 to go on, 1 to stop, -errno to stop with it. */
+typedef int (*backend_scan_fn)(void *arg, const struct record *r);
+
+/* Called for each name; borrowed until return. Return 0 to go on, else stop and return that. */
+typedef int (*backend_name_fn)(void *arg, const char *name);
+
+struct backend;
+
+struct backend_ops {
+	const char *name;
+
+	/*
+	 * Store r (prev_seq is the compare-and-set, and all of r with its payload is copied or sent before return) under the
+	 * message id, which is unique in the namespace for as long as the backend remembers ids (dedup_window_ns). Not retried inside.
+	 */
+	void (*publish)(struct backend *, struct actor_name, const struct record *r, const char *msg_id, int64_t deadline_ns,
+	    backend_publish_fn fn, void *arg);
+
+	void (*get)(struct backend *, struct actor_name, struct backend_get, int64_t deadline_ns, backend_get_fn fn, void *arg);
+
+	/*
+	 * Call fn for the actor's records with from_seq <= sequence <= to_seq in order. Fails with -ETIMEDOUT or -ENOTCONN when
+	 * nothing has arrived for idle_ns. Blocks.
+	 */
+	int (*scan)(struct backend *, struct actor_name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
+	    void *arg);
+
+	/* Create; of several nodes that try at the same moment one succeeds, the others get -EEXIST. */
+	int (*ns_create)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
+	/*
+	 * Remove a namespace without actors, else -ENOTEMPTY. An append acknowledged on any node is never lost by it: see
+	 * the fence in jetstream_ns.c.
+	 */
+	int (*ns_remove)(struct backend *, const char *ns, int64_t deadline_ns);
+	int (*ns_info)(struct backend *, const char *ns, int64_t deadline_ns, struct ns_info *info);
+	int (*ns_set)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
+	int (*ns_list)(struct backend *, int64_t deadline_ns, backend_name_fn fn, void *arg);
+	/* Every actor of the namespace that has a record, in no particular order. */
+	int (*actor_list)(struct backend *, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg);
+
+	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
+
+	/* These three never block on the network. */
+	void (*status)(struct backend *, struct backend_status *status);
+	/* Is there a connection? If so and fn is not NULL, fn is not called; if not, fn is called once, when there is one again or at
+	 * the deadline, whichever is first. */
+	bool (*wait)(struct backend *, int64_t deadline_ns, void (*fn)(void *arg), void *arg);
+	/* Call fn once on a thread of the backend at or soon after at_ns. */
+	void (*after)(struct backend *, int64_t at_ns, void (*fn)(void *arg), void *arg);
+
+	/* Wait for what is under way (its deadlines bound that), stop the threads, free. No operation may be called any more. */
+	void (*free)(struct backend *);
+};
+
+/* Every backend's struct begins with this. */
+struct backend {
+	const struct backend_ops *ops;
+	int64_t dedup_window_ns; /* how long message ids are remembered */
+};
+
+#endif

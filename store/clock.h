@@ -1,0 +1,59 @@
+/*
+ * Time and randomness, behind an interface so that tests inject them and never sleep.
+ *
+ * Any thread may call; the system's implementation holds no state.
+ */
+#ifndef AETHER_STORE_CLOCK_H
+#define AETHER_STORE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_SEC 1000000000LL
+#define NS_PER_MS 1000000LL
+
+struct clock {
+	/* Microseconds since the Unix epoch, UTC. May jump either way. */
+	int64_t (*wall_us)(const struct clock *);
+	/* Nanoseconds since an arbitrary start. Never goes back: deadlines and leases use this one. */
+	int64_t (*mono_ns)(const struct clock *);
+	/* Fill buf with n unpredictable bytes. Cannot fail. */
+	void (*random)(const struct clock *, void *buf, size_t n);
+};
+
+/* The machine's own clock (CLOCK_REALTIME, CLOCK_MONOTONIC) and getrandom(2). Static; never freed. */
+const struct clock *clock_system(void);
+
+static inline int64_t
+clock_mono(const struct clock *c)
+{
+	return c->mono_ns(c);
+}
+
+static inline int64_t
+clock_wall(const struct clock *c)
+{
+	return c->wall_us(c);
+}
+
+/* Length of the texts below without the NUL. */
+#define CLOCK_RFC3339_LEN 27
+#define UUID_LEN 36
+
+/* "2026-11-23T05:27:33.123456Z" for wall_us, 0 <= wall_us < year 10000, with a NUL. Source: RFC 3339. */
+void clock_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN + 1]);
+
+/*
+ * Is the text an RFC 3339 date-time (any precision, any offset, leap second 60 allowed)? Days are checked against
+ * month and year. If wall_us is not NULL it receives the time in microseconds, digits beyond them cut off.
+ * Returns 0 or -EINVAL.
+ */
+int clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us);
+
+/*
+ * A version 7 UUID (RFC 9562): 48 bits of Unix milliseconds, then random bits, lower-case hex with a NUL.
+ * The 12 bits after the version carry the fraction of the millisecond (RFC 9562 section 6.2, method 3).
+ */
+void clock_uuid7(const struct clock *c, char out[UUID_LEN + 1]);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * A strict scanner for JSON text (RFC 8259): checks a value and copies it without insignificant white space,
+ * every other byte as it was. Numbers are never converted, so 9007199254740993, 1.10 and 1e400 keep their text.
+ *
+ * cJSON accepts more than RFC 8259 (01, 1., raw control characters in strings) and refuses numbers over 63
+ * characters; what users append is immutable, so it is checked here and cJSON only serves as a unit test's oracle
+ * and for JSON that Aether itself exchanges with NATS. Pure functions; any thread; recursion is bounded by depth.
+ */
+#ifndef AETHER_STORE_JSON_H
+#define AETHER_STORE_JSON_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "buf.h"
+
+#define JSON_DEPTH_MAX 128 /* objects and arrays inside each other, the outermost counted */
+
+/* One member of an object. key is the raw text between its quotes, value the minified text. */
+struct json_member {
+	struct span key;
+	struct span value;
+};
+
+/* Called for every member of the outermost object, in order. Return 0, or -errno to stop the scan with it. */
+typedef int (*json_member_fn)(void *arg, struct json_member m);
+
+/*
+ * Check that text is exactly one JSON object, white space around it allowed, and write it minified to out, which must have
+ * room for len bytes. fn (may be NULL) sees each member of it; its spans point into out (value) and text (key).
+ * Returns the number of bytes written, or -EINVAL with *why (static text) set, or what fn returned.
+ * UTF-8 is not checked here: do that first. Raw control characters in strings, lone surrogate escapes and depth over JSON_DEPTH_MAX
+ * are -EINVAL.
+ */
+ssize_t json_object(const char *text, size_t len, char *out, json_member_fn fn, void *arg, const char **why);
+
+/*
+ * Decode the raw text between a string's quotes (already checked by the scanner) to UTF-8; out needs room for raw.len bytes.
+ * Returns the length, or -EINVAL for an escaped NUL (\u0000), which no name or id here can hold.
+ */
+ssize_t json_unescape(struct span raw, char *out);
+
+/* Append text as a JSON string with quotes. Escapes only what RFC 8259 requires: \" \\ \b \f \n \r \t and \u00XX. */
+void json_put_string(struct buf *out, struct span text);
+
+#endif

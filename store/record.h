@@ -1,0 +1,73 @@
+/*
+ * A record is one stored message of an actor: one commit, whose payload is one or more event lines. Records of an
+ * actor form a chain; the head is the chain's end and says all that the next record must continue.
+ * store/FORMAT.md has the headers; this is their only encoder and decoder.
+ *
+ * Sequence, version, offset, count: the sequence is the stream's, shared by all actors of a namespace, and only rises.
+ * The version numbers an actor's events and may have gaps. The offset is the byte in the actor's file. The count has no gaps. All
+ * four are fixed for ever once stored. Pure functions; any thread.
+ */
+#ifndef AETHER_STORE_RECORD_H
+#define AETHER_STORE_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+/* The end of an actor's chain after some record. All zeros: nothing stored. */
+struct head {
+	uint64_t seq;     /* stream sequence of the last record; 0: the actor does not exist */
+	uint64_t version; /* of the last event; 0: none */
+	uint64_t count;   /* events so far */
+	uint64_t size;    /* bytes so far */
+	uint64_t sum;     /* XXH3 chain so far */
+	int64_t time_us;  /* when the last record was stamped, Unix microseconds; rises strictly along the chain */
+};
+
+struct record {
+	uint64_t seq;      /* 0 until stored */
+	uint64_t prev_seq; /* Nats-Expected-Last-Subject-Sequence; 0 for an actor's first */
+	uint64_t first;    /* Aether-Versions: of the first and last event; 0-0 for the creation marker */
+	uint64_t last;
+	uint64_t count;   /* Aether-Count: the actor's events up to and with this record */
+	uint64_t offset;  /* Aether-Offset: of the payload's first byte in the actor's file */
+	uint64_t sum;     /* Aether-Sum */
+	int64_t time_us;  /* Aether-Time */
+	struct span payload;
+	bool foreign; /* headers missing or malformed: not written by Aether */
+};
+
+enum record_header {
+	RECORD_PREV,     /* Nats-Expected-Last-Subject-Sequence */
+	RECORD_VERSIONS, /* Aether-Versions */
+	RECORD_COUNT,    /* Aether-Count */
+	RECORD_OFFSET,   /* Aether-Offset */
+	RECORD_SUM,      /* Aether-Sum */
+	RECORD_TIME,     /* Aether-Time */
+	RECORD_HEADERS
+};
+
+#define RECORD_VALUE_MAX 48
+
+extern const char *const record_header_names[RECORD_HEADERS];
+
+/* Write each header's value for r as text. */
+void record_encode(const struct record *r, char values[RECORD_HEADERS][RECORD_VALUE_MAX]);
+
+/* Read the headers; a NULL or malformed value sets r->foreign. seq and payload are left alone. */
+void record_decode(struct record *r, const char *const values[RECORD_HEADERS]);
+
+/* XXH3 (64 bits) of the payload, seeded with the previous record's sum (0 for the first). */
+uint64_t record_sum(uint64_t previous, struct span payload);
+
+/*
+ * Does r continue the chain after prev: not foreign, its prev_seq, offset, versions, count, time and sum fit? If not, *why is a static text.
+ * XXH3 runs over the whole payload.
+ */
+bool record_follows(const struct head *prev, const struct record *r, const char **why);
+
+/* The head after r. Reads r alone: valid for any record that is not foreign. */
+struct head record_head(const struct record *r);
+
+#endif
