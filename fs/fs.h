@@ -30,6 +30,8 @@ struct fs_options {
 	gid_t gid;
 	bool set_umask;
 	mode_t umask; /* bits removed from the modes shown */
+	/* Wired by mount: cluster's shard of an actor, for the xattr user.aether.shard. */
+	unsigned (*shard_of)(const char *ns, const char *actor);
 };
 
 struct fs;
