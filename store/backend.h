@@ -57,6 +57,7 @@ struct backend_status {
 	char url[256]; /* without credentials */
 	char server_version[32];
 	uint64_t reconnects;
+	uint64_t payload_max; /* as in backend_limits */
 };
 
 enum backend_get_kind {

@@ -6,6 +6,7 @@
 #ifndef AETHER_STORE_BUF_H
 #define AETHER_STORE_BUF_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -49,6 +50,7 @@ void buf_put_span(struct buf *b, struct span s);
 void buf_puts(struct buf *b, const char *text);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_vprintf(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* Append a NUL that is not counted in len and return the text, or NULL if the buffer has failed. Owned by b. */
 char *buf_text(struct buf *b);

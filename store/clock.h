@@ -40,13 +40,16 @@ clock_wall(const struct clock *c)
 #define CLOCK_RFC3339_LEN 27
 #define UUID_LEN 36
 
-/* "2026-11-23T05:27:33.123456Z" for wall_us, 0 <= wall_us < year 10000, with a NUL. Source: RFC 3339. */
+/*
+ * "2026-11-23T05:27:33.123456Z" for wall_us, with a NUL. Times before 1970 or after 9999 are written as the first
+ * or last microsecond of that range. Source: RFC 3339.
+ */
 void clock_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN + 1]);
 
 /*
- * Is the text an RFC 3339 date-time (any precision, any offset, leap second 60 allowed)? Days are checked against
- * month and year. If wall_us is not NULL it receives the time in microseconds, digits beyond them cut off.
- * Returns 0 or -EINVAL.
+ * Is the text an RFC 3339 date-time (any precision, any offset; 60 as a leap second, which ends a day of UTC)? Days are
+ * checked against month and year. If wall_us is not NULL it receives the time in microseconds, digits beyond them cut
+ * off. Returns 0 or -EINVAL.
  */
 int clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us);
 
@@ -55,5 +58,12 @@ int clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us);
  * The 12 bits after the version carry the fraction of the millisecond (RFC 9562 section 6.2, method 3).
  */
 void clock_uuid7(const struct clock *c, char out[UUID_LEN + 1]);
+
+/*
+ * The same from a time and UUID_RANDOM bytes of randomness: for those who make many and ask for the time and the
+ * random bytes of all of them once, because each is a system call.
+ */
+#define UUID_RANDOM 8
+void clock_uuid7_at(int64_t wall_us, const unsigned char random[UUID_RANDOM], char out[UUID_LEN + 1]);
 
 #endif

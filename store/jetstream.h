@@ -17,7 +17,7 @@ struct jetstream_options {
 	const char *user; /* with password: for the private server */
 	const char *password;
 	const char *creds;    /* path of a credentials file (JWT and seed) */
-	const char *nkey;     /* path of a file with an NKey seed */
+	const char *nkey;     /* path of a file with an NKey's seed and public key, a line each; must outlive the backend */
 	const char *tls_ca;   /* paths of PEM files; any of them asks for TLS */
 	const char *tls_cert; /* with tls_key */
 	const char *tls_key;

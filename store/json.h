@@ -16,31 +16,39 @@
 
 #define JSON_DEPTH_MAX 128 /* objects and arrays inside each other, the outermost counted */
 
-/* One member of an object. key is the raw text between its quotes, value the minified text. */
+/*
+ * One member of an object. key is the raw text between its quotes, value the minified text; depth is how many
+ * objects and arrays inside each other the value has, 0 for a string, number or literal.
+ */
 struct json_member {
 	struct span key;
 	struct span value;
+	int depth;
 };
 
 /* Called for every member of the outermost object, in order. Return 0, or -errno to stop the scan with it. */
 typedef int (*json_member_fn)(void *arg, struct json_member m);
 
 /*
- * Check that text is exactly one JSON object, white space around it allowed, and write it minified to out, which must have
- * room for len bytes. fn (may be NULL) sees each member of it; its spans point into out (value) and text (key).
+ * Check that text is exactly one JSON object, white space around it allowed, and write it minified to out, which must
+ * have room for len bytes. fn (may be NULL) sees each member of it; its spans point into out (value) and text (key).
  * Returns the number of bytes written, or -EINVAL with *why (static text) set, or what fn returned.
- * UTF-8 is not checked here: do that first. Raw control characters in strings, lone surrogate escapes and depth over JSON_DEPTH_MAX
- * are -EINVAL.
+ * UTF-8 is not checked here: do that first. Raw control characters in strings, lone surrogate escapes and depth over
+ * JSON_DEPTH_MAX are -EINVAL.
  */
 ssize_t json_object(const char *text, size_t len, char *out, json_member_fn fn, void *arg, const char **why);
 
 /*
- * Decode the raw text between a string's quotes (already checked by the scanner) to UTF-8; out needs room for raw.len bytes.
- * Returns the length, or -EINVAL for an escaped NUL (\u0000), which no name or id here can hold.
+ * Decode the raw text between a string's quotes (already checked by the scanner) to UTF-8; out needs room for raw.len
+ * bytes. Returns the length, or -EINVAL for an escaped NUL (\u0000), which no name or id here can hold.
  */
 ssize_t json_unescape(struct span raw, char *out);
 
-/* Append text as a JSON string with quotes. Escapes only what RFC 8259 requires: \" \\ \b \f \n \r \t and \u00XX. */
+/* Append text as a JSON string with quotes. Escapes only what RFC 8259 requires: \" \\ \b \f \n \r \t and \u00xx. */
 void json_put_string(struct buf *out, struct span text);
+
+/* The same into memory with room for json_string_len(text) bytes; returns where the next byte goes. */
+char *json_write_string(char *to, struct span text);
+size_t json_string_len(struct span text);
 
 #endif

@@ -425,7 +425,7 @@ static void
 memory_status(struct backend *b, struct backend_status *status)
 {
 	(void)b;
-	*status = (struct backend_status){ .connected = true };
+	*status = (struct backend_status){ .connected = true, .payload_max = MEMORY_PAYLOAD_MAX };
 }
 
 static bool

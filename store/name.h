@@ -24,13 +24,20 @@
 int name_check_actor(struct span name);
 int name_check_namespace(struct span name);
 
-/* Is it well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)? NUL counts as well-formed. */
+/*
+ * Is it well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)? NUL counts as
+ * well-formed.
+ */
 bool name_utf8(const char *p, size_t len);
 
-/* Append the wire form of name to out. */
+/* Append the wire form of name, which may be any bytes, to out. */
 void name_encode(struct buf *out, struct span name);
 
-/* Append the name that wire stands for. 0, or -EINVAL if wire is not what name_encode gives for any name; out is then unchanged. */
+/*
+ * Append the name that wire stands for. 0, or -EINVAL if wire is not what name_encode gives for any name that
+ * name_check_actor allows; out is then unchanged. So what strangers put on the wire never becomes a file name with a
+ * NUL or a slash.
+ */
 int name_decode(struct buf *out, struct span wire);
 
 #endif

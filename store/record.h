@@ -4,8 +4,8 @@
  * store/FORMAT.md has the headers; this is their only encoder and decoder.
  *
  * Sequence, version, offset, count: the sequence is the stream's, shared by all actors of a namespace, and only rises.
- * The version numbers an actor's events and may have gaps. The offset is the byte in the actor's file. The count has no gaps. All
- * four are fixed for ever once stored. Pure functions; any thread.
+ * The version numbers an actor's events and may have gaps. The offset is the byte in the actor's file. The count has no
+ * gaps. All four are fixed for ever once stored. Pure functions; any thread.
  */
 #ifndef AETHER_STORE_RECORD_H
 #define AETHER_STORE_RECORD_H
@@ -14,6 +14,9 @@
 #include <stdint.h>
 
 #include "buf.h"
+
+/* The version of what store/FORMAT.md describes. */
+#define RECORD_FORMAT 1
 
 /* The end of an actor's chain after some record. All zeros: nothing stored. */
 struct head {
@@ -30,12 +33,12 @@ struct record {
 	uint64_t prev_seq; /* Nats-Expected-Last-Subject-Sequence; 0 for an actor's first */
 	uint64_t first;    /* Aether-Versions: of the first and last event; 0-0 for the creation marker */
 	uint64_t last;
-	uint64_t count;   /* Aether-Count: the actor's events up to and with this record */
-	uint64_t offset;  /* Aether-Offset: of the payload's first byte in the actor's file */
-	uint64_t sum;     /* Aether-Sum */
-	int64_t time_us;  /* Aether-Time */
+	uint64_t count;  /* Aether-Count: the actor's events up to and with this record */
+	uint64_t offset; /* Aether-Offset: of the payload's first byte in the actor's file */
+	uint64_t sum;    /* Aether-Sum */
+	int64_t time_us; /* Aether-Time */
 	struct span payload;
-	bool foreign; /* headers missing or malformed: not written by Aether */
+	bool foreign; /* headers missing, malformed or contradictory: not written by Aether; the numbers are then 0 */
 };
 
 enum record_header {
@@ -55,15 +58,18 @@ extern const char *const record_header_names[RECORD_HEADERS];
 /* Write each header's value for r as text. */
 void record_encode(const struct record *r, char values[RECORD_HEADERS][RECORD_VALUE_MAX]);
 
-/* Read the headers; a NULL or malformed value sets r->foreign. seq and payload are left alone. */
+/*
+ * Read the headers. A NULL or malformed value, or values that no record can have together, set r->foreign, else it is
+ * cleared. seq and payload are left alone.
+ */
 void record_decode(struct record *r, const char *const values[RECORD_HEADERS]);
 
 /* XXH3 (64 bits) of the payload, seeded with the previous record's sum (0 for the first). */
 uint64_t record_sum(uint64_t previous, struct span payload);
 
 /*
- * Does r continue the chain after prev: not foreign, its prev_seq, offset, versions, count, time and sum fit? If not, *why is a static text.
- * XXH3 runs over the whole payload.
+ * Does r continue the chain after prev: not foreign, its prev_seq, offset, versions, count, time and sum fit? If not,
+ * *why is a static text. XXH3 runs over the whole payload.
  */
 bool record_follows(const struct head *prev, const struct record *r, const char **why);
 

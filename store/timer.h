@@ -3,7 +3,7 @@
  * must not happen inside a caller's stack.
  *
  * Owns its thread and a heap of due calls. Any thread may call timer_at; the functions run on the timer's thread, one after
- * another, and must not block.
+ * another: one that blocks delays the rest.
  */
 #ifndef AETHER_STORE_TIMER_H
 #define AETHER_STORE_TIMER_H

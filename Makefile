@@ -1,0 +1,111 @@
+# Aether. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MODE ?= release
+SAN ?=
+DESTDIR ?=
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 20
+ROOT := $(filter 0,$(shell id -u))
+MNT ?= $(if $(ROOT),/mnt/aether,$(HOME)/aether)
+
+# Where things go: build/ for release, else build/debug, build/san-address,undefined and so on.
+comma := ,
+B := build$(if $(SAN),/san-$(SAN),$(if $(filter debug,$(MODE)),/debug))
+BIN := $(B)/aether
+LIBS := libnats fuse3 libcjson libxxhash
+SRC := $(wildcard store/*.c fs/*.c cluster/*.c mount/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o)
+PARTS := $(filter-out $(B)/mount/main.o,$(OBJ))
+UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+UNIT_PARTS := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c tests/faults/*.c)))
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOL := $(B)/tests/errno-do
+BATS := $(sort $(wildcard tests/*.bats))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
+OPT := $(if $(SAN),-O1 -DAETHER_DEBUG -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
+	$(filter debug,$(MODE)),-O0 -DAETHER_DEBUG,-O2))
+CFLAGS ?=
+ALL_CFLAGS := -std=c11 -g -D_GNU_SOURCE $(OPT) $(WARN) -I. -MMD -MP -pthread $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(CFLAGS)
+ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
+
+# Debian packages: what building and running need, what the tests and the checkers need besides.
+DEPS := gcc libc6-dev make pkg-config libnats-dev libfuse3-dev fuse3 libcjson-dev libxxhash-dev nats-server
+TEST_DEPS := bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2
+LINT_DEPS := cppcheck shellcheck
+install_missing = @missing=; for p in $(1); do \
+	dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing+=" $$p"; done; \
+	[ -z "$$missing" ] || { echo "Installing$$missing"; \
+	apt="$(if $(ROOT),,sudo )env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"; \
+	$$apt update && $$apt install -y --no-install-recommends $$missing </dev/null >/dev/null; }
+
+all: $(BIN) ## build the binary, build/aether (MODE=debug, SAN=address,undefined or SAN=thread: elsewhere under build/)
+
+$(BIN): $(OBJ)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS)
+$(B)/libparts.a: $(PARTS) $(UNIT_PARTS)
+	@rm -f $@; ar rcs $@ $^
+$(UNIT) $(BENCH): $(B)/%: $(B)/%.o $(B)/libparts.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS) -lm
+$(TOOL): $(B)/tests/errno-do.o
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS)
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(B)/flags: FORCE # changes when the compiler or its options do
+	@pkg-config --print-errors --exists $(LIBS) || { echo "Something is missing: make deps installs it."; exit 1; }
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' >$@
+-include $(shell find $(B)/store $(B)/fs $(B)/cluster $(B)/mount $(B)/tests -name '*.d' 2>/dev/null)
+.PRECIOUS: $(B)/%.o
+
+run: deps ## install what is missing, build, mount at MNT (/mnt/aether; ~/aether when not root)
+	@$(MAKE) --no-print-directory all
+	@if findmnt -rno FSTYPE -M '$(MNT)' | grep -q '^fuse.aether' && [ -e '$(MNT)/.aether/version' ]; then echo "Aether is mounted at $(MNT) already."; \
+	else mkdir -p '$(MNT)' 2>/dev/null || true; build/aether mount '$(MNT)'; echo "Aether is mounted at $(MNT); make stop unmounts it."; fi
+	@printf '%s\n' "Try:" "  mkdir -p $(MNT)/orders" "  echo '{\"eventType\":\"OrderPlaced\",\"data\":{\"total\":100.00}}' >> $(MNT)/orders/order-123" \
+		"  cat $(MNT)/orders/order-123"
+stop: ## unmount MNT
+	@if findmnt -rno FSTYPE -M '$(MNT)' | grep -q '^fuse.aether'; then build/aether umount '$(MNT)'; echo "Unmounted $(MNT)."; \
+	else echo "Aether is not mounted at $(MNT)."; fi
+
+test: test-deps ## install what the tests need, build, run every test (SAN= as above); N passed, N failed
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' tests/run $(UNIT) $(BATS)
+unit: ## the unit tests alone: no FUSE, no network
+	@$(MAKE) --no-print-directory $(UNIT)
+	@AETHER='$(BIN)' tests/run $(UNIT)
+test-nats: test-deps ## the tests of JetStream's behaviour against each nats-server version of tests/nats-versions
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' tests/run-versions
+programs: $(BIN) $(UNIT) $(TOOL)
+bench: deps ## append latency and bulk rate beside nats.c alone
+	@$(MAKE) --no-print-directory $(BIN) $(BENCH)
+	@B='$(B)' AETHER='$(BIN)' tests/bench/run
+lint: lint-deps ## include arrows, cppcheck, shellcheck, sizes, words
+	@tests/lint .
+fuzz: ## run each fuzz target for FUZZ_SECONDS (needs clang)
+	$(call install_missing,clang)
+	$(call install_missing,libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev)
+	@$(MAKE) --no-print-directory $(FUZZ)
+	@for f in $(FUZZ); do mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -artifact_prefix=$$f- $$f.corpus; done
+build/fuzz/%: %.c $(wildcard store/*.[ch])
+	@mkdir -p $(@D)
+	clang -std=c11 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $(shell pkg-config --cflags $(LIBS) 2>/dev/null) \
+		-o $@ $< $(filter-out store/jetstream%,$(wildcard store/*.c)) $(ALL_LIBS)
+
+install: all ## install the binary under DESTDIR and PREFIX
+	install -D -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/aether'
+deps: ## install what building and running need
+	$(call install_missing,$(DEPS))
+test-deps: ## and what the tests need
+	$(call install_missing,$(DEPS) $(TEST_DEPS))
+lint-deps:
+	$(call install_missing,$(DEPS) $(LINT_DEPS))
+clean: ## remove build/
+	rm -rf build
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all run stop test unit test-nats programs bench lint fuzz install deps test-deps lint-deps clean help FORCE

@@ -1,0 +1,245 @@
+#include "control.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../store/name.h"
+
+struct control_entry {
+	const char *name; /* NULL for a member of a dynamic directory */
+	mode_t mode;
+	/* A file: its text. */
+	int (*text)(struct fs_env *env, const struct node *n, struct buf *out);
+	/* A directory with fixed children. */
+	const struct control_entry *children;
+	size_t child_count;
+	/* A directory with one kind of children: does name exist, and which names are there? */
+	const struct control_entry *member;
+	int (*exists)(const struct fs_env *env, const struct node *dir, const char *name);
+	int (*list)(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg);
+};
+
+#define FILE_ENTRY(entry_name, fn)                                                                                     \
+	{                                                                                                              \
+		.name = (entry_name), .mode = S_IFREG | 0444, .text = (fn)                                             \
+	}
+#define DIR_ENTRY(entry_name, table)                                                                                   \
+	{                                                                                                              \
+		.name = (entry_name), .mode = S_IFDIR | 0555, .children = (table),                                     \
+		.child_count = sizeof(table) / sizeof((table)[0])                                                      \
+	}
+
+/* .aether/version */
+static int
+text_version(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	(void)n;
+	buf_printf(out, "aether %s\n", env->options.version);
+	return 0;
+}
+
+/* .aether/status */
+static void
+put_nats(cJSON *status, const struct backend_status *s)
+{
+	cJSON *nats = cJSON_AddObjectToObject(status, "nats");
+
+	cJSON_AddBoolToObject(nats, "connected", s->connected);
+	cJSON_AddStringToObject(nats, "url", s->url);
+	cJSON_AddStringToObject(nats, "serverVersion", s->server_version);
+	cJSON_AddNumberToObject(nats, "reconnects", (double)s->reconnects);
+}
+
+static void
+put_storage(cJSON *status, const struct backend_limits *l, uint64_t payload_max)
+{
+	cJSON *storage = cJSON_AddObjectToObject(status, "storage");
+
+	cJSON_AddNumberToObject(storage, "usedBytes", (double)l->used_bytes);
+	if (l->max_bytes == UINT64_MAX)
+		cJSON_AddNullToObject(storage, "maxBytes");
+	else
+		cJSON_AddNumberToObject(storage, "maxBytes", (double)l->max_bytes);
+	cJSON_AddNumberToObject(storage, "payloadMax", (double)payload_max);
+}
+
+static int
+text_status(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	const struct store_options *options = store_get_options(env->store);
+	int64_t uptime_ns = clock_mono(env->clock) - env->start_mono_ns;
+	struct backend_status nats;
+	struct backend_limits limits;
+	cJSON *status = cJSON_CreateObject();
+
+	(void)n;
+	store_status(env->store, &nats);
+	cJSON_AddStringToObject(status, "nodeId", env->options.node_id);
+	cJSON_AddNumberToObject(status, "pid", getpid());
+	cJSON_AddStringToObject(status, "mountpoint", env->options.mountpoint);
+	cJSON_AddStringToObject(status, "version", env->options.version);
+	cJSON_AddStringToObject(status, "store", store_backend_name(env->store));
+	put_nats(status, &nats);
+	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
+	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);
+	cJSON_AddNumberToObject(status, "uptimeSeconds", (double)(uptime_ns / NS_PER_MS) / 1000);
+	/* How it stands must be readable most of all when something is wrong. */
+	if (store_limits(env->store, &limits) == 0)
+		put_storage(status, &limits, nats.payload_max);
+	else
+		cJSON_AddNullToObject(status, "storage");
+	char *text = cJSON_Print(status);
+	cJSON_Delete(status);
+	if (text == NULL)
+		return -ENOMEM;
+	buf_printf(out, "%s\n", text);
+	cJSON_free(text);
+	return 0;
+}
+
+/* .aether/conflicts, of all namespaces at the root */
+static int
+text_conflicts(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	store_conflicts(env->store, node_namespace(n), NULL, out);
+	return 0;
+}
+
+static int
+head_of(
+    const struct fs_env *env, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
+{
+	struct actor *a;
+	int err = actor_get(env->store, ns, name, &a);
+
+	if (err != 0)
+		return err;
+	err = actor_head(a, max_age_ns, stale_ok, head);
+	actor_put(a);
+	return err;
+}
+
+/* <namespace>/.aether/actors/<actor>/version */
+static int
+text_actor_version(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	bool eventual = store_get_options(env->store)->eventual;
+	struct head head;
+	int err = head_of(env, node_namespace(n), n->parent->name, eventual ? INT64_MAX : 0, eventual, &head);
+
+	if (err != 0)
+		return err;
+	buf_printf(out, "%" PRIu64 "\n", head.version);
+	return 0;
+}
+
+static int
+actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
+{
+	struct head head;
+	int err = name_check_actor(span_of(name));
+
+	if (err != 0)
+		return err == -ENAMETOOLONG ? err : -ENOENT;
+	return head_of(env, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
+}
+
+static int
+list_actors(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
+{
+	return store_actor_list(env->store, node_namespace(dir), fn, arg);
+}
+
+static const struct control_entry actor_entries[] = {
+	FILE_ENTRY("version", text_actor_version),
+};
+static const struct control_entry actor_member = DIR_ENTRY(NULL, actor_entries);
+
+static const struct control_entry namespace_entries[] = {
+	{ .name = "actors",
+	    .mode = S_IFDIR | 0555,
+	    .member = &actor_member,
+	    .exists = actor_exists,
+	    .list = list_actors },
+	FILE_ENTRY("conflicts", text_conflicts),
+};
+static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, namespace_entries);
+
+static const struct control_entry root_entries[] = {
+	FILE_ENTRY("version", text_version),
+	FILE_ENTRY("status", text_status),
+	FILE_ENTRY("conflicts", text_conflicts),
+};
+static const struct control_entry root_tree = DIR_ENTRY(CONTROL_NAME, root_entries);
+
+mode_t
+control_mode(const struct control_entry *e)
+{
+	return e->mode;
+}
+
+const struct control_entry *
+control_tree(const struct node *n)
+{
+	return n->kind == NODE_ROOT ? &root_tree : &namespace_tree;
+}
+
+int
+control_lookup(const struct fs_env *env, const struct node *dir, const char *name, const struct control_entry **out)
+{
+	const struct control_entry *e = dir->control;
+
+	if (e->member != NULL) {
+		*out = e->member;
+		return e->exists(env, dir, name);
+	}
+	for (size_t i = 0; i < e->child_count; i++) {
+		if (strcmp(e->children[i].name, name) == 0) {
+			*out = &e->children[i];
+			return 0;
+		}
+	}
+	return strlen(name) > NAME_ACTOR_MAX ? -ENAMETOOLONG : -ENOENT;
+}
+
+struct member_list {
+	control_name_fn fn;
+	void *arg;
+	mode_t mode;
+};
+
+static int
+list_member(void *arg, const char *name)
+{
+	struct member_list *l = arg;
+
+	return l->fn(l->arg, name, l->mode);
+}
+
+int
+control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg)
+{
+	const struct control_entry *e = dir->control;
+	int err = 0;
+
+	if (e->member != NULL) {
+		struct member_list l = { fn, arg, e->member->mode };
+		return e->list(env, dir, list_member, &l);
+	}
+	for (size_t i = 0; i < e->child_count && err == 0; i++)
+		err = fn(arg, e->children[i].name, e->children[i].mode);
+	return err;
+}
+
+int
+control_text(struct fs_env *env, const struct node *file, struct buf *out)
+{
+	if (file->control->text == NULL)
+		return -EISDIR;
+	int err = file->control->text(env, file, out);
+	return err == 0 && out->failed ? -ENOMEM : err;
+}

@@ -1,0 +1,40 @@
+/*
+ * The control trees: the hidden directories `.aether` of the root and of every namespace, like /proc.
+ *
+ * Owns the tables of what is in them; a file's text is made when it is opened. Any thread may call.
+ */
+#ifndef AETHER_FS_CONTROL_H
+#define AETHER_FS_CONTROL_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "env.h"
+#include "node.h"
+
+#define CONTROL_NAME ".aether"
+
+struct control_entry;
+
+/* File type and permission bits. */
+mode_t control_mode(const struct control_entry *e);
+
+/* The `.aether` of a root or namespace node. */
+const struct control_entry *control_tree(const struct node *n);
+
+/*
+ * What is called name in a control directory. May block. 0, -ENOENT, -ENAMETOOLONG, or -errno of the store.
+ */
+int control_lookup(
+    const struct fs_env *env, const struct node *dir, const char *name, const struct control_entry **out);
+
+/* Called for each name; returns 0 to go on, else that ends the listing. */
+typedef int (*control_name_fn)(void *arg, const char *name, mode_t mode);
+
+/* The names in a control directory. May block. 0, -errno of the store, or what fn returned. */
+int control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg);
+
+/* The text that a control file has now, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
+int control_text(struct fs_env *env, const struct node *file, struct buf *out);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * What every part of the file system is given: the store, clock, log and options of one mount, and its tables.
+ *
+ * Plain values, set before the first request and never changed, but for the atomic ones.
+ *
+ * Locks of fs. They are all leaves: none is taken while another is held, and none is held across a call of the store,
+ * a reply or a callback.
+ *   files.lock       the list of open actor files (file.c)
+ *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
+ *   node_table.lock  the nodes and their counts (node.c)
+ */
+#ifndef AETHER_FS_ENV_H
+#define AETHER_FS_ENV_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs.h"
+
+struct files;
+struct node_table;
+
+struct fs_env {
+	struct store *store;
+	const struct clock *clock;
+	struct logger *lg;
+	struct fs_options options; /* texts live as long as this */
+	uid_t uid;                 /* who owns the root and the control trees */
+	gid_t gid;
+	int64_t start_us;      /* Unix microseconds */
+	int64_t start_mono_ns; /* for the uptime */
+	struct node_table *nodes;
+	struct files *files;
+	_Atomic int64_t root_changed_us; /* when this node last made or removed a namespace, at first start_us */
+};
+
+/* How old an answer may be: for an actor that is known, and for a namespace. */
+#define ENV_ACTOR_AGE_NS (5 * NS_PER_MS)
+#define ENV_NAMESPACE_AGE_NS (250 * NS_PER_MS)
+
+#endif

@@ -1,0 +1,438 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lines.h"
+
+struct files {
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	struct file *first;
+	pthread_cond_t empty;
+};
+
+struct file {
+	struct fs_env *env;
+	struct node *node; /* counted */
+	bool import;       /* created by this handle and written without O_APPEND */
+
+	/* Guarded by files.lock. */
+	struct file *next;
+	struct file **link; /* what points here */
+	bool closing;
+
+	struct file_op last; /* for file_close */
+
+	/* Only touched by the operation whose turn it is. */
+	struct lines lines;
+	uint64_t accepted; /* bytes taken so far, for an import */
+	uint64_t owner;    /* who wrote last */
+
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	bool known; /* head is set */
+	struct head head;
+	uint64_t version;
+	bool busy; /* it is some operation's turn; the others wait in the queue */
+	struct file_op *queue;
+	struct file_op **queue_tail;
+};
+
+int
+files_new(struct files **out)
+{
+	struct files *fs = calloc(1, sizeof(*fs));
+
+	if (fs == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&fs->lock, NULL);
+	pthread_cond_init(&fs->empty, NULL);
+	*out = fs;
+	return 0;
+}
+
+void
+files_free(struct files *fs)
+{
+	if (fs == NULL)
+		return;
+	pthread_cond_destroy(&fs->empty);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs);
+}
+
+static void
+enlist(struct files *fs, struct file *f)
+{
+	pthread_mutex_lock(&fs->lock);
+	f->next = fs->first;
+	f->link = &fs->first;
+	if (f->next != NULL)
+		f->next->link = &f->next;
+	fs->first = f;
+	pthread_mutex_unlock(&fs->lock);
+}
+
+static void
+delist(struct files *fs, struct file *f)
+{
+	pthread_mutex_lock(&fs->lock);
+	*f->link = f->next;
+	if (f->next != NULL)
+		f->next->link = f->link;
+	if (fs->first == NULL)
+		pthread_cond_broadcast(&fs->empty);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+static int
+may_open(const struct fs_env *env, int flags, bool created)
+{
+	bool writing = (flags & O_ACCMODE) != O_RDONLY;
+
+	if (env->options.read_only && (writing || (flags & O_TRUNC)))
+		return -EROFS;
+	if (created)
+		return 0;
+	if ((flags & O_TRUNC) || (writing && !(flags & O_APPEND)))
+		return -EPERM;
+	return 0;
+}
+
+int
+file_open(struct fs_env *env, struct node *n, int flags, bool created, struct file **out)
+{
+	bool eventual = store_get_options(env->store)->eventual;
+	struct backend_status status;
+	struct file *f;
+	int err = may_open(env, flags, created);
+
+	if (err != 0)
+		return err;
+	f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return -ENOMEM;
+	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
+		err = actor_head(n->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
+		if (err != 0) {
+			free(f);
+			return err;
+		}
+		f->known = true;
+	}
+	store_status(env->store, &status);
+	f->lines.max = status.payload_max;
+	f->env = env;
+	f->node = n;
+	f->import = created && !(flags & O_APPEND);
+	f->queue_tail = &f->queue;
+	pthread_mutex_init(&f->lock, NULL);
+	node_ref(env->nodes, n);
+	enlist(env->files, f);
+	*out = f;
+	return 0;
+}
+
+void
+file_free(struct file *f)
+{
+	struct files *fs = f->env->files;
+
+	lines_free(&f->lines);
+	pthread_mutex_destroy(&f->lock);
+	node_put(f->env->nodes, f->node, 1);
+	/* Last, for files_drain takes it as the end of everything. */
+	delist(fs, f);
+	free(f);
+}
+
+uint64_t
+file_version(struct file *f)
+{
+	pthread_mutex_lock(&f->lock);
+	uint64_t version = f->version;
+	pthread_mutex_unlock(&f->lock);
+	return version;
+}
+
+/* The newest head that is needed to read up to end. */
+static int
+head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
+{
+	struct head now;
+	bool known;
+
+	pthread_mutex_lock(&f->lock);
+	known = f->known;
+	*head = f->head;
+	pthread_mutex_unlock(&f->lock);
+	if (known && end <= head->size)
+		return 0;
+	int err = actor_head(f->node->actor, ENV_ACTOR_AGE_NS, true, &now);
+	if (err != 0)
+		return known && offset < head->size ? 0 : err;
+	pthread_mutex_lock(&f->lock);
+	if (!f->known || now.seq > f->head.seq)
+		f->head = now;
+	f->known = true;
+	*head = f->head;
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
+int
+file_read(struct file *f, uint64_t offset, size_t size, struct buf *out)
+{
+	struct head head;
+	int err = head_for(f, offset, offset + size, &head);
+
+	if (err != 0 || offset >= head.size || size == 0)
+		return err;
+	if (size > head.size - offset)
+		size = head.size - offset;
+	if (buf_reserve(out, size) == NULL)
+		return -ENOMEM;
+	while (out->len < size) {
+		ssize_t n = actor_read(f->node->actor, &head, offset + out->len, size - out->len, out->p + out->len);
+		if (n < 0 && out->len == 0)
+			return (int)n;
+		if (n <= 0)
+			break;
+		out->len += (size_t)n;
+	}
+	return 0;
+}
+
+static void take_turn(struct file *f, struct file_op *op);
+
+/* An operation has ended: tell, and let the next one have its turn. */
+static void
+finish(struct file_op *op, int err, size_t written)
+{
+	struct file *f = op->file;
+	struct file_op *next;
+
+	pthread_mutex_lock(&f->lock);
+	next = f->queue;
+	if (next != NULL) {
+		f->queue = next->next;
+		if (f->queue == NULL)
+			f->queue_tail = &f->queue;
+	} else {
+		f->busy = false;
+	}
+	pthread_mutex_unlock(&f->lock);
+	buf_free(&op->text);
+	/* After this neither op nor, unless next was waiting, f need be there. */
+	op->done(op, err, written);
+	/* As deep as there are operations in the queue, at worst: the kernel lets few of them through at a time. */
+	if (next != NULL)
+		take_turn(f, next);
+}
+
+static void
+log_given_up(const struct file *f, size_t size, int err, const char *when)
+{
+	log_warn(f->env->lg, "%s/%s: gave up an unfinished line of %zu bytes %s: %s", f->node->parent->name,
+	    f->node->name, size, when, strerror(-err));
+}
+
+static void
+failed(struct file *f, struct file_op *op, int err)
+{
+	size_t size = f->lines.pending.len;
+
+	switch (op->kind) {
+	case FILE_WRITE:
+		if (lines_refused(&f->lines, err))
+			log_given_up(f, size, err, "with the write that ended it");
+		return;
+	case FILE_SYNC:
+		if (lines_refused(&f->lines, err))
+			log_given_up(f, size, err, "at fsync");
+		return;
+	case FILE_FLUSH:
+		/* The writer is told; to try again behind its back could store the line twice. */
+		log_given_up(f, size, err, "at close");
+		lines_clear(&f->lines);
+		return;
+	case FILE_CLOSE:
+		log_given_up(f, size, err, "at the last close");
+		lines_clear(&f->lines);
+		return;
+	}
+}
+
+static void
+appended(struct append *ap, int err)
+{
+	struct file_op *op = ap->user;
+	struct file *f = op->file;
+	size_t written = 0;
+
+	if (err != 0) {
+		failed(f, op, err);
+	} else if (op->kind == FILE_WRITE) {
+		written = lines_committed(&f->lines, op->data, op->size, op->whole, ap->consumed);
+		f->accepted += written;
+		/* To report success and no byte would make writers try for ever. */
+		if (written == 0)
+			err = -EIO;
+	} else {
+		lines_clear(&f->lines);
+	}
+	if (err == 0 && ap->version != 0) {
+		pthread_mutex_lock(&f->lock);
+		f->version = ap->version;
+		pthread_mutex_unlock(&f->lock);
+	}
+	finish(op, err, written);
+}
+
+static void
+commit(struct file_op *op, const char *data, size_t size)
+{
+	struct file *f = op->file;
+
+	op->append.data = data;
+	op->append.size = size;
+	op->append.done = appended;
+	op->append.user = op;
+	pthread_mutex_lock(&f->lock);
+	bool cancelled = op->cancelled;
+	op->sent = !cancelled;
+	pthread_mutex_unlock(&f->lock);
+	if (cancelled)
+		finish(op, -EINTR, 0);
+	else
+		actor_append(f->node->actor, &op->append);
+}
+
+static void
+take_write(struct file *f, struct file_op *op)
+{
+	size_t unfinished = f->lines.pending.len;
+	int err;
+
+	if (f->import && op->offset != f->accepted) {
+		finish(op, -EPERM, 0);
+		return;
+	}
+	f->owner = op->owner;
+	err = lines_offer(&f->lines, op->data, op->size, &op->whole);
+	if (err == -EMSGSIZE && unfinished > 0)
+		log_given_up(f, unfinished, err, "which went on");
+	if (err != 0 || op->whole == 0) {
+		if (err == 0)
+			f->accepted += op->size;
+		finish(op, err, err == 0 ? op->size : 0);
+		return;
+	}
+	if (unfinished == 0) {
+		commit(op, op->data, op->whole);
+		return;
+	}
+	buf_put(&op->text, f->lines.pending.p, unfinished);
+	buf_put(&op->text, op->data, op->whole);
+	if (op->text.failed)
+		finish(op, -ENOMEM, 0);
+	else
+		commit(op, op->text.p, op->text.len);
+}
+
+static void
+take_turn(struct file *f, struct file_op *op)
+{
+	const struct buf *pending = &f->lines.pending;
+
+	if (op->kind == FILE_WRITE)
+		take_write(f, op);
+	else if (pending->len == 0 || (op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner))
+		finish(op, 0, 0);
+	else
+		commit(op, pending->p, pending->len);
+}
+
+void
+file_submit(struct file_op *op)
+{
+	struct file *f = op->file;
+
+	pthread_mutex_lock(&f->lock);
+	bool mine = !f->busy;
+	f->busy = true;
+	op->next = NULL;
+	if (!mine) {
+		*f->queue_tail = op;
+		f->queue_tail = &op->next;
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (mine)
+		take_turn(f, op);
+}
+
+void
+file_cancel(struct file_op *op)
+{
+	struct file *f = op->file;
+
+	pthread_mutex_lock(&f->lock);
+	op->cancelled = true;
+	bool sent = op->sent;
+	pthread_mutex_unlock(&f->lock);
+	if (sent)
+		actor_append_cancel(f->node->actor, &op->append);
+}
+
+void
+file_close(struct file *f, void (*done)(struct file_op *op, int err, size_t written), void *user)
+{
+	struct files *fs = f->env->files;
+
+	pthread_mutex_lock(&fs->lock);
+	bool closing = f->closing;
+	f->closing = true;
+	pthread_mutex_unlock(&fs->lock);
+	if (closing)
+		return;
+	f->last = (struct file_op){ .file = f, .kind = FILE_CLOSE, .done = done, .user = user };
+	file_submit(&f->last);
+}
+
+static void
+drained(struct file_op *op, int err, size_t written)
+{
+	(void)err;
+	(void)written;
+	file_free(op->file);
+}
+
+/* A file that nobody is closing. */
+static struct file *
+next_open(struct files *fs)
+{
+	struct file *f;
+
+	pthread_mutex_lock(&fs->lock);
+	for (f = fs->first; f != NULL && f->closing; f = f->next)
+		;
+	pthread_mutex_unlock(&fs->lock);
+	return f;
+}
+
+void
+files_drain(struct files *fs)
+{
+	struct file *f;
+
+	while ((f = next_open(fs)) != NULL)
+		file_close(f, drained, NULL);
+	pthread_mutex_lock(&fs->lock);
+	while (fs->first != NULL)
+		pthread_cond_wait(&fs->empty, &fs->lock);
+	pthread_mutex_unlock(&fs->lock);
+}

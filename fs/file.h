@@ -1,0 +1,95 @@
+/*
+ * Open actors: reading, and writing line by line.
+ *
+ * Owns what is particular to one open file: the unfinished line, the order of the operations that append, the actor's
+ * head as this file has seen it. Knows nothing of FUSE. Any thread may call.
+ *
+ * Operations that append (struct file_op) are carried out one after the other, in the order in which they were
+ * submitted, for each needs to know what the one before left unfinished. None of them blocks: an operation ends with
+ * its done, on whatever thread that happens.
+ */
+#ifndef AETHER_FS_FILE_H
+#define AETHER_FS_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../store/actor.h"
+#include "env.h"
+#include "node.h"
+
+struct file;
+struct files;
+
+/* The list of open files. 0 or -ENOMEM. */
+int files_new(struct files **out);
+
+/* Commit what is unfinished in every file still open, close them, and wait until all have been freed. No other call may
+ * be under way. Blocks. */
+void files_drain(struct files *fs);
+
+/* There must be no open files any more. NULL is fine. */
+void files_free(struct files *fs);
+
+/*
+ * Open an actor that exists with the flags of open(2). For reading it is asked what the newest is, unless options are
+ * eventual. Writing needs O_APPEND, except through the handle that created the actor: such writes must follow each
+ * other without a gap from offset 0. Blocks. 0; -EPERM (O_TRUNC, or writing without O_APPEND), -EROFS, -ENOMEM, or as
+ * actor_head. n is counted for the file's life.
+ */
+int file_open(struct fs_env *env, struct node *n, int flags, bool created, struct file **out);
+
+/* In the done of file_close, or if nothing was ever submitted. */
+void file_free(struct file *f);
+
+/* Read into out (empty), up to size bytes; less only at the end. Blocks. 0 or -errno. */
+int file_read(struct file *f, uint64_t offset, size_t size, struct buf *out);
+
+/* The version of the last event that was committed through this file, 0: none. */
+uint64_t file_version(struct file *f);
+
+enum file_op_kind {
+	FILE_WRITE, /* take data: commit its whole lines, keep the rest */
+	FILE_FLUSH, /* a descriptor was closed: commit the unfinished line if its writer did that; given up if that
+		       fails */
+	FILE_SYNC,  /* commit the unfinished line; it stays if that fails */
+	FILE_CLOSE  /* commit the unfinished line, the last chance; only by file_close */
+};
+
+/* One operation. The caller sets the first part and keeps the struct, and data, until done is called; done must not
+ * block. */
+struct file_op {
+	struct file *file;
+	enum file_op_kind kind;
+	const char *data; /* FILE_WRITE only, as size and offset */
+	size_t size;      /* at least 1 */
+	uint64_t offset;
+	uint64_t owner; /* who writes or closes, as the kernel tells; 0: not known */
+	/* err 0: written is how much of data is done with, all of it or up to a line's end. Else nothing of data is
+	 * stored. */
+	void (*done)(struct file_op *op, int err, size_t written);
+	void *user;
+
+	/* For file.c's use; zeros. */
+	struct append append;
+	struct buf text; /* what is appended, where that is not just a piece of data */
+	size_t whole;
+	bool sent;
+	bool cancelled;
+	struct file_op *next;
+};
+
+void file_submit(struct file_op *op);
+
+/* Submit the file's last operation, which needs no memory. The file and its operation are freed by the file_free that
+ * done must call. */
+void file_close(struct file *f, void (*done)(struct file_op *op, int err, size_t written), void *user);
+
+/*
+ * Give an operation up if nothing was sent yet: it ends with -EINTR. May be called from before file_submit until done
+ * has returned, never calls done, and never blocks on the network.
+ */
+void file_cancel(struct file_op *op);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * The lines that a writer sends through one handle, in pieces of any size: which bytes are whole lines now, and which
+ * wait for their newline.
+ *
+ * Owns the unfinished last line. Knows nothing of storage or FUSE. Not locked: one thread at a time.
+ */
+#ifndef AETHER_FS_LINES_H
+#define AETHER_FS_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../store/buf.h"
+
+/* All zeros but for max is a handle that nothing was written through. */
+struct lines {
+	struct buf pending; /* the unfinished line; holds no newline */
+	size_t max;         /* bytes that pending may have */
+	bool refusing;      /* a line was refused in its middle, its newline has not come yet */
+};
+
+/*
+ * A write of size bytes (at least 1) has come. 0: if *whole is 0, it was taken into pending and is done; else pending
+ * and then the first *whole bytes of data are to be committed, and lines_committed or lines_refused must follow.
+ * -EMSGSIZE: part of a line over max, which is refused until its newline has come; pending is dropped. -ENOMEM: nothing
+ * has changed.
+ */
+int lines_offer(struct lines *l, const char *data, size_t size, size_t *whole);
+
+/*
+ * The first consumed bytes of pending and data are committed. Returns how many bytes of data are done with: size, if
+ * the tail after the last newline has become pending; fewer, if not everything was committed, or if there is no room
+ * for the tail. 0 only if consumed does not even cover pending, which is then left as it was.
+ */
+size_t lines_committed(struct lines *l, const char *data, size_t size, size_t whole, size_t consumed);
+
+/*
+ * Nothing of what was offered is committed because of err. If err is about the content, pending is dropped, as its line
+ * was refused with the rest; otherwise it stays, so that the same write may be tried again. Returns whether text was
+ * dropped.
+ */
+bool lines_refused(struct lines *l, int err);
+
+/* Forget the unfinished line: it was committed as it is, or given up. */
+void lines_clear(struct lines *l);
+
+/* Release the memory. */
+void lines_free(struct lines *l);
+
+#endif

@@ -1,0 +1,398 @@
+#include "ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attr.h"
+#include "dir.h"
+#include "env.h"
+#include "ops_file.h"
+#include "space.h"
+#include "tree.h"
+#include "xattr.h"
+
+static struct fs_env *
+env_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct node *
+node_in(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_of(env_of(req)->nodes, ino);
+}
+
+static void
+init(void *userdata, struct fuse_conn_info *conn)
+{
+	(void)userdata;
+	/* It would cut a large asynchronous write into pieces that arrive in any order, and end reads at a size that is
+	 * out of date. */
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	fuse_unset_feature_flag(conn, FUSE_CAP_ASYNC_DIO);
+#else
+	conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
+#endif
+}
+
+/* What the kernel is told of a node that it shall know by name; on failure the count is given back. */
+static int
+describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	int err = attr_get(env, n, &e->attr);
+	if (err != 0) {
+		node_put(env->nodes, n, 1);
+		return err;
+	}
+	e->ino = node_id(env->nodes, n);
+	e->attr_timeout = attr_valid_s(n);
+	e->entry_timeout = attr_entry_valid_s(n);
+	return 0;
+}
+
+static void
+reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *e)
+{
+	struct fs_env *env = env_of(req);
+
+	if (err != 0)
+		ops_reply_error(req, err);
+	else if (fuse_reply_entry(req, e) == -ENOENT)
+		node_put(env->nodes, node_of(env->nodes, e->ino), 1);
+}
+
+static void
+lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param e;
+	struct node *n;
+	int err = tree_lookup(env_of(req), node_in(req, parent), name, &n);
+
+	if (err == 0)
+		err = describe(env_of(req), n, &e);
+	reply_entry(req, err, &e);
+}
+
+static void
+forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	node_put(env_of(req)->nodes, node_in(req, ino), count);
+	fuse_reply_none(req);
+}
+
+static void
+forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		node_put(env_of(req)->nodes, node_in(req, forgets[i].ino), forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void
+getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct node *n = node_in(req, ino);
+	struct stat st;
+	int err = attr_get(env_of(req), n, &st);
+
+	(void)fi;
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_attr(req, &st, attr_valid_s(n));
+}
+
+static void
+setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int to_set, struct fuse_file_info *fi)
+{
+	struct node *n = node_in(req, ino);
+	struct stat st;
+	int err = attr_set(env_of(req), n, want, to_set, &st);
+
+	(void)fi;
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_attr(req, &st, attr_valid_s(n));
+}
+
+static void
+mknod_actor(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_env *env = env_of(req);
+	struct fuse_entry_param e;
+	struct node *n;
+	int err = -EPERM;
+
+	(void)rdev;
+	if (S_ISREG(mode))
+		err = tree_create(env, node_in(req, parent), name, &n);
+	if (err == -EEXIST)
+		node_put(env->nodes, n, 1);
+	if (err == 0)
+		err = describe(env, n, &e);
+	reply_entry(req, err, &e);
+}
+
+static void
+mkdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct ns_attr attr = { .mode = mode & 07777, .uid = ctx->uid, .gid = ctx->gid };
+	struct fuse_entry_param e;
+	struct node *n;
+	int err = tree_mkdir(env_of(req), node_in(req, parent), name, &attr, &n);
+
+	if (err == 0)
+		err = describe(env_of(req), n, &e);
+	reply_entry(req, err, &e);
+}
+
+static void
+rmdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	ops_reply_error(req, tree_rmdir(env_of(req), node_in(req, parent), name));
+}
+
+/* Make the actor and open it, or open it after all if it is there already. */
+static int
+create_and_open(
+    struct fs_env *env, struct node *dir, const char *name, int flags, struct fuse_entry_param *e, struct file **f)
+{
+	struct node *n;
+	int err = tree_create(env, dir, name, &n);
+
+	if (err != 0 && err != -EEXIST)
+		return err;
+	if (err == 0 || !(flags & O_EXCL))
+		err = file_open(env, n, flags, err == 0, f);
+	if (err != 0) {
+		node_put(env->nodes, n, 1);
+		return err;
+	}
+	err = describe(env, n, e);
+	if (err != 0)
+		file_free(*f);
+	return err;
+}
+
+static void
+create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs_env *env = env_of(req);
+	struct fuse_entry_param e;
+	struct file *f;
+	int err = create_and_open(env, node_in(req, parent), name, fi->flags, &e, &f);
+
+	(void)mode; /* an actor's mode is its namespace's */
+	if (err != 0) {
+		ops_reply_error(req, err);
+		return;
+	}
+	ops_file_show(fi, f);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
+		file_free(f);
+		node_put(env->nodes, node_of(env->nodes, e.ino), 1);
+	}
+}
+
+static struct dir *
+dir_of(const struct fuse_file_info *fi)
+{
+	return (struct dir *)(uintptr_t)fi->fh;
+}
+
+static void
+opendir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct dir *d;
+	int err = dir_open(env_of(req), node_in(req, ino), &d);
+
+	if (err != 0) {
+		ops_reply_error(req, err);
+		return;
+	}
+	fi->fh = (uint64_t)(uintptr_t)d;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		dir_free(d);
+}
+
+static size_t
+fill(fuse_req_t req, const struct dir *d, uint64_t position, char *out, size_t size)
+{
+	struct stat st = { 0 };
+	const char *name;
+	uint64_t ino;
+	size_t used = 0;
+
+	for (; dir_entry(d, position, &name, &ino, &st.st_mode); position++) {
+		st.st_ino = ino;
+		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)(position + 1));
+		if (n > size - used)
+			break;
+		used += n;
+	}
+	return used;
+}
+
+static void
+readdir_node(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct dir *d = dir_of(fi);
+	char *out = malloc(size);
+	int err = out == NULL ? -ENOMEM : 0;
+
+	(void)ino;
+	if (err == 0 && offset == 0)
+		err = dir_rewind(d);
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_buf(req, out, fill(req, d, (uint64_t)offset, out, size));
+	free(out);
+}
+
+static void
+releasedir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	dir_free(dir_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static void
+statfs_root(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int err = space_statvfs(env_of(req), &st);
+
+	(void)ino;
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+static void
+reply_xattr(fuse_req_t req, int err, struct buf *value, size_t size)
+{
+	if (err != 0)
+		ops_reply_error(req, err);
+	else if (size == 0)
+		fuse_reply_xattr(req, value->len);
+	else if (value->len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, value->p, value->len);
+	buf_free(value);
+}
+
+static void
+getxattr_node(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct buf value = { 0 };
+	int err = xattr_get(env_of(req), node_in(req, ino), name, &value);
+
+	reply_xattr(req, err, &value, size);
+}
+
+static void
+listxattr_node(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct buf names = { 0 };
+	int err = xattr_list(env_of(req), node_in(req, ino), &names);
+
+	reply_xattr(req, err, &names, size);
+}
+
+/* What nothing in the tree allows. Left out of the table these would be ENOSYS, and no error that an append-only file
+ * gives. */
+
+static void
+refuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	(void)ino, (void)name, (void)value, (void)size, (void)flags;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+refuse_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+refuse_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+refuse_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to, const char *new_name, unsigned flags)
+{
+	(void)from, (void)name, (void)to, (void)new_name, (void)flags;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+refuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	(void)ino, (void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+refuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target, (void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+/* To make room beyond the end changes nothing and cannot be done; all else would change what is stored. */
+static void
+refuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
+{
+	(void)ino, (void)offset, (void)length, (void)fi;
+	fuse_reply_err(req, mode & ~FALLOC_FL_KEEP_SIZE ? EPERM : EOPNOTSUPP);
+}
+
+/* Not there: access (the kernel decides, default_permissions), locks (the kernel keeps them), lseek and poll (its
+ * defaults fit). */
+const struct fuse_lowlevel_ops ops_table = {
+	.init = init,
+	.lookup = lookup,
+	.forget = forget,
+	.forget_multi = forget_multi,
+	.getattr = getattr,
+	.setattr = setattr,
+	.mknod = mknod_actor,
+	.mkdir = mkdir_namespace,
+	.unlink = refuse_unlink,
+	.rmdir = rmdir_namespace,
+	.symlink = refuse_symlink,
+	.rename = refuse_rename,
+	.link = refuse_link,
+	.open = ops_file_open,
+	.read = ops_file_read,
+	.write = ops_file_write,
+	.flush = ops_file_flush,
+	.release = ops_file_release,
+	.fsync = ops_file_fsync,
+	.ioctl = ops_file_ioctl,
+	.opendir = opendir_node,
+	.readdir = readdir_node,
+	.releasedir = releasedir_node,
+	.statfs = statfs_root,
+	.setxattr = refuse_setxattr,
+	.getxattr = getxattr_node,
+	.listxattr = listxattr_node,
+	.removexattr = refuse_removexattr,
+	.create = create,
+	.fallocate = refuse_fallocate,
+};

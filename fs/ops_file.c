@@ -1,0 +1,271 @@
+#include "ops_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+
+static struct fs_env *
+env_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct node *
+node_in(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_of(env_of(req)->nodes, ino);
+}
+
+static struct file *
+file_of(const struct fuse_file_info *fi)
+{
+	return (struct file *)(uintptr_t)fi->fh;
+}
+
+static struct buf *
+text_of(const struct fuse_file_info *fi)
+{
+	return (struct buf *)(uintptr_t)fi->fh;
+}
+
+void
+ops_reply_error(fuse_req_t req, int err)
+{
+	/* ENOSYS would make the kernel never ask again. */
+	fuse_reply_err(req, err == -ENOSYS ? EIO : -err);
+}
+
+void
+ops_file_show(struct fuse_file_info *fi, struct file *f)
+{
+	fi->fh = (uint64_t)(uintptr_t)f;
+	/* Pages in the cache would show sizes and bytes that are not there yet. */
+	fi->direct_io = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
+}
+
+static int
+open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi)
+{
+	struct buf *text;
+	int err;
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
+		return -EPERM;
+	text = calloc(1, sizeof(*text));
+	if (text == NULL)
+		return -ENOMEM;
+	err = control_text(env, n, text);
+	if (err != 0) {
+		buf_free(text);
+		free(text);
+		return err;
+	}
+	fi->fh = (uint64_t)(uintptr_t)text;
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	return 0;
+}
+
+static int
+open_actor(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
+{
+	struct file *f;
+	int err = file_open(env, n, fi->flags, false, &f);
+
+	if (err == 0)
+		ops_file_show(fi, f);
+	return err;
+}
+
+static void
+close_control(struct fuse_file_info *fi)
+{
+	buf_free(text_of(fi));
+	free(text_of(fi));
+}
+
+void
+ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct node *n = node_in(req, ino);
+	bool actor = n->kind == NODE_ACTOR;
+	int err = actor ? open_actor(env_of(req), n, fi) : open_control(env_of(req), n, fi);
+
+	if (err != 0) {
+		ops_reply_error(req, err);
+		return;
+	}
+	/* When the open was interrupted there will be no release. */
+	if (fuse_reply_open(req, fi) != -ENOENT)
+		return;
+	if (actor)
+		file_free(file_of(fi));
+	else
+		close_control(fi);
+}
+
+void
+ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct buf out = { 0 };
+	int err;
+
+	if (node_in(req, ino)->kind == NODE_CONTROL) {
+		const struct buf *text = text_of(fi);
+		size_t from = (uint64_t)offset < text->len ? (size_t)offset : text->len;
+		fuse_reply_buf(
+		    req, text->len > 0 ? text->p + from : NULL, size < text->len - from ? size : text->len - from);
+		return;
+	}
+	err = file_read(file_of(fi), (uint64_t)offset, size, &out);
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_buf(req, out.p, out.len);
+	buf_free(&out);
+}
+
+/* A request that is answered when its operation has ended. Owns a copy of what is written. */
+struct later {
+	struct file_op op;
+	fuse_req_t req;
+	char data[];
+};
+
+static void
+interrupted(fuse_req_t req, void *arg)
+{
+	struct later *l = arg;
+
+	(void)req;
+	file_cancel(&l->op);
+}
+
+static void
+answer(struct file_op *op, int err, size_t written)
+{
+	struct later *l = op->user;
+
+	/* After this no interrupt is on its way to l any more. */
+	fuse_req_interrupt_func(l->req, NULL, NULL);
+	if (err != 0)
+		ops_reply_error(l->req, err);
+	else if (op->kind == FILE_WRITE)
+		fuse_reply_write(l->req, written);
+	else
+		fuse_reply_err(l->req, 0);
+	free(l);
+}
+
+static struct later *
+later_new(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind kind, const char *data, size_t size)
+{
+	struct later *l = malloc(sizeof(*l) + size);
+
+	if (l == NULL)
+		return NULL;
+	l->op = (struct file_op){
+		.file = file_of(fi), .kind = kind, .data = l->data, .size = size, .done = answer, .user = l
+	};
+	l->op.owner = fi->lock_owner;
+	l->req = req;
+	if (size > 0)
+		memcpy(l->data, data, size);
+	return l;
+}
+
+void
+ops_file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct later *l;
+
+	(void)ino;
+	if (size == 0) {
+		fuse_reply_write(req, 0);
+		return;
+	}
+	l = later_new(req, fi, FILE_WRITE, data, size);
+	if (l == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	l->op.offset = (uint64_t)offset;
+	fuse_req_interrupt_func(req, interrupted, l);
+	file_submit(&l->op);
+}
+
+static void
+submit_empty(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind kind)
+{
+	struct later *l = later_new(req, fi, kind, NULL, 0);
+
+	if (l == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	if (kind == FILE_SYNC)
+		fuse_req_interrupt_func(req, interrupted, l);
+	file_submit(&l->op);
+}
+
+void
+ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (node_in(req, ino)->kind == NODE_ACTOR)
+		submit_empty(req, fi, FILE_FLUSH);
+	else
+		fuse_reply_err(req, 0);
+}
+
+void
+ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)datasync;
+	if (node_in(req, ino)->kind == NODE_ACTOR)
+		submit_empty(req, fi, FILE_SYNC);
+	else
+		fuse_reply_err(req, 0);
+}
+
+static void
+released(struct file_op *op, int err, size_t written)
+{
+	/* Nobody waits for this answer; a line that was lost has been logged. */
+	(void)err;
+	(void)written;
+	fuse_reply_err(op->user, 0);
+	file_free(op->file);
+}
+
+void
+ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (node_in(req, ino)->kind == NODE_ACTOR) {
+		file_close(file_of(fi), released, req);
+		return;
+	}
+	close_control(fi);
+	fuse_reply_err(req, 0);
+}
+
+void
+ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+    const void *in, size_t in_size, size_t out_size)
+{
+	uint64_t version;
+
+	(void)arg;
+	(void)in;
+	(void)in_size;
+	if (node_in(req, ino)->kind != NODE_ACTOR || (flags & FUSE_IOCTL_DIR) || cmd != FS_IOC_VERSION ||
+	    out_size < sizeof(version)) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	version = file_version(file_of(fi));
+	fuse_reply_ioctl(req, 0, &version, sizeof(version));
+}

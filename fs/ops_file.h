@@ -1,0 +1,27 @@
+/*
+ * The requests of the kernel on open actors and control files. As ops.h; apart from it because writing is answered
+ * later, by a struct that owns the request.
+ */
+#ifndef AETHER_FS_OPS_FILE_H
+#define AETHER_FS_OPS_FILE_H
+
+#include "file.h"
+#include "libfuse.h"
+
+/* Make fi the kernel's view of a file that was opened; the file is the kernel's then. */
+void ops_file_show(struct fuse_file_info *fi, struct file *f);
+
+void ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_file_write(
+    fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi,
+    unsigned flags, const void *in, size_t in_size, size_t out_size);
+
+/* Reply with an error of ours. */
+void ops_reply_error(fuse_req_t req, int err);
+
+#endif

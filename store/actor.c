@@ -1,0 +1,171 @@
+#include "actor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "state.h"
+
+static bool
+match(const struct table_link *link, const void *key)
+{
+	const struct actor *a = container_of(link, struct actor, link);
+	const struct actor_name *name = key;
+
+	return strcmp(a->name, name->actor) == 0 && strcmp(a->ns, name->ns) == 0;
+}
+
+static struct actor *
+new_actor(struct store *s, struct actor_name name)
+{
+	size_t name_size = strlen(name.actor) + 1, ns_size = strlen(name.ns) + 1;
+	struct actor *a = calloc(1, sizeof(*a) + name_size + ns_size);
+
+	if (a == NULL)
+		return NULL;
+	memcpy(a->name, name.actor, name_size);
+	memcpy(a->name + name_size, name.ns, ns_size);
+	a->ns = a->name + name_size;
+	a->store = s;
+	a->refs = 1;
+	a->queued_tail = &a->queued;
+	pthread_mutex_init(&a->lock, NULL);
+	cache_file_init(&a->file);
+	return a;
+}
+
+static void
+free_actor(struct actor *a)
+{
+	cache_file_destroy(a->store->cache, &a->file);
+	dedup_free(a->dedup);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}
+
+int
+actor_get(struct store *s, const char *ns, const char *name, struct actor **out)
+{
+	struct actor_name full = { ns, name };
+	uint64_t hash = XXH3_64bits_withSeed(name, strlen(name), XXH3_64bits(ns, strlen(ns)));
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	struct table_link *link = table_find(&s->actors, hash, match, &full);
+	if (link != NULL) {
+		*out = container_of(link, struct actor, link);
+		(*out)->refs++;
+	} else {
+		*out = new_actor(s, full);
+		err = *out == NULL ? -ENOMEM : table_add(&s->actors, hash, &(*out)->link);
+		if (err != 0 && *out != NULL)
+			free_actor(*out);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+void
+actor_put(struct actor *a)
+{
+	struct store *s = a->store;
+	bool last;
+
+	pthread_mutex_lock(&s->lock);
+	last = --a->refs == 0;
+	if (last)
+		table_remove(&s->actors, &a->link);
+	pthread_mutex_unlock(&s->lock);
+	if (last)
+		free_actor(a);
+}
+
+static void
+reset_locked(struct actor *a, int64_t asked_ns)
+{
+	a->head = (struct head){ 0 };
+	a->known = true;
+	a->broken = false;
+	a->head_at_ns = asked_ns;
+	a->read_to = 0;
+	cache_file_drop(a->store->cache, &a->file);
+}
+
+bool
+actor_learn_locked(struct actor *a, const struct record *r, int64_t asked_ns, uint64_t seen_seq)
+{
+	const char *why;
+
+	if (r != NULL && r->foreign) {
+		if (a->known && a->broken && a->broken_seq == r->seq && asked_ns > a->head_at_ns)
+			a->head_at_ns = asked_ns;
+		return !a->known || !a->broken || a->broken_seq != r->seq;
+	}
+	uint64_t seq = r != NULL ? r->seq : 0;
+	if (a->known && seq < a->head.seq) {
+		/* Overtaken by an append of our own; or else the actor was erased since, and what we know is void. */
+		if (a->head.seq != seen_seq)
+			return false;
+		reset_locked(a, asked_ns);
+	}
+	if (r != NULL && seq > a->head.seq) {
+		if (record_follows(&a->head, r, &why))
+			cache_put(a->store->cache, &a->file, &a->head, r);
+		a->head = record_head(r);
+	}
+	a->known = true;
+	a->broken = false;
+	if (asked_ns > a->head_at_ns)
+		a->head_at_ns = asked_ns;
+	return false;
+}
+
+/* Is what we know good enough? Returns 1 and the head, -ENOENT if we know that it does not exist, else 0. */
+static int
+known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool is_away, struct head *head, uint64_t *seen_seq)
+{
+	int answer = 0;
+
+	pthread_mutex_lock(&a->lock);
+	*seen_seq = a->head.seq;
+	if (a->known && (now - a->head_at_ns < max_age_ns || (stale_ok && is_away))) {
+		*head = a->head;
+		answer = a->head.seq != 0 || a->broken ? 1 : -ENOENT;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return answer;
+}
+
+int
+actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head)
+{
+	struct store *s = a->store;
+	struct backend_status status;
+	int64_t now = clock_mono(s->clock);
+	struct owned_record last = { 0 };
+	uint64_t seen_seq;
+	bool find_end;
+
+	s->backend->ops->status(s->backend, &status);
+	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
+	if (answer != 0)
+		return answer < 0 ? answer : 0;
+	struct backend_get g = { .kind = GET_LAST, .fresh = max_age_ns == 0 };
+	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
+	if (err == 0 || err == -ENOENT) {
+		pthread_mutex_lock(&a->lock);
+		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, now, seen_seq);
+		*head = a->head;
+		pthread_mutex_unlock(&a->lock);
+		if (err == 0 && find_end) {
+			err = actor_find_end(a, last.record.seq);
+			pthread_mutex_lock(&a->lock);
+			*head = a->head;
+			pthread_mutex_unlock(&a->lock);
+		} else if (err == -ENOENT && head->seq != 0) {
+			err = 0; /* an append of ours came in between */
+		}
+	}
+	owned_record_free(&last);
+	return err;
+}

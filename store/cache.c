@@ -1,0 +1,254 @@
+#include "cache.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_MIN 256
+#define BLOCK_MAX (256 * 1024)
+
+struct cache_block {
+	struct cache_block *newer, *older; /* the cache's lock guards these two and the list */
+	struct cache_file *file;
+	/* The file's lock guards what follows. */
+	struct head base; /* before the first record */
+	struct head end;  /* after the last one */
+	size_t len;
+	size_t cap;
+	char data[];
+};
+
+struct cache {
+	pthread_mutex_t lock; /* guards the list and the sum */
+	struct cache_block *newest, *oldest;
+	uint64_t bytes;
+	uint64_t max_bytes;
+};
+
+int
+cache_new(struct cache **out, uint64_t max_bytes)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&c->lock, NULL);
+	c->max_bytes = max_bytes < CACHE_MIN_BYTES ? CACHE_MIN_BYTES : max_bytes;
+	*out = c;
+	return 0;
+}
+
+void
+cache_free(struct cache *c)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+uint64_t
+cache_max_bytes(const struct cache *c)
+{
+	return c->max_bytes;
+}
+
+void
+cache_file_init(struct cache_file *f)
+{
+	*f = (struct cache_file){ 0 };
+	pthread_mutex_init(&f->lock, NULL);
+}
+
+static size_t
+block_cost(const struct cache_block *b)
+{
+	return sizeof(*b) + sizeof(b) + b->cap;
+}
+
+static void
+unlink_locked(struct cache *c, struct cache_block *b)
+{
+	*(b->newer != NULL ? &b->newer->older : &c->newest) = b->older;
+	*(b->older != NULL ? &b->older->newer : &c->oldest) = b->newer;
+	c->bytes -= block_cost(b);
+}
+
+static void
+link_newest_locked(struct cache *c, struct cache_block *b)
+{
+	b->newer = NULL;
+	b->older = c->newest;
+	*(c->newest != NULL ? &c->newest->newer : &c->oldest) = b;
+	c->newest = b;
+	c->bytes += block_cost(b);
+}
+
+static void
+touch(struct cache *c, struct cache_block *b)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->newest != b) {
+		unlink_locked(c, b);
+		link_newest_locked(c, b);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* The number of blocks that begin at or before offset. */
+static size_t
+blocks_upto(const struct cache_file *f, uint64_t offset)
+{
+	size_t lo = 0, hi = f->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (f->blocks[mid]->base.size <= offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void
+file_remove(struct cache_file *f, struct cache_block *b)
+{
+	size_t at = blocks_upto(f, b->base.size) - 1;
+
+	memmove(&f->blocks[at], &f->blocks[at + 1], (f->count - at - 1) * sizeof(f->blocks[0]));
+	f->count--;
+}
+
+/*
+ * Called with held's lock. Other files' locks rank beside it, so they are only tried: a block whose file is busy is
+ * in use and may stay for now. A file cannot go away meanwhile, for dropping its blocks takes the cache's lock.
+ */
+static void
+evict(struct cache *c, struct cache_file *held, const struct cache_block *keep)
+{
+	pthread_mutex_lock(&c->lock);
+	struct cache_block *b = c->oldest;
+	while (b != NULL && c->bytes > c->max_bytes) {
+		struct cache_block *next = b->newer;
+		struct cache_file *f = b->file;
+		if (b != keep && (f == held || pthread_mutex_trylock(&f->lock) == 0)) {
+			unlink_locked(c, b);
+			file_remove(f, b);
+			if (f != held)
+				pthread_mutex_unlock(&f->lock);
+			free(b);
+		}
+		b = next;
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void
+cache_file_drop(struct cache *c, struct cache_file *f)
+{
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->count; i++) {
+		pthread_mutex_lock(&c->lock);
+		unlink_locked(c, f->blocks[i]);
+		pthread_mutex_unlock(&c->lock);
+		free(f->blocks[i]);
+	}
+	free(f->blocks);
+	f->blocks = NULL;
+	f->count = f->cap = 0;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+cache_file_destroy(struct cache *c, struct cache_file *f)
+{
+	cache_file_drop(c, f);
+	pthread_mutex_destroy(&f->lock);
+}
+
+static bool
+insert_block(struct cache *c, struct cache_file *f, size_t at, const struct head *base, size_t need)
+{
+	/* Small actors get small blocks; doubling keeps the number of blocks small as one grows. */
+	size_t cap = at > 0 ? f->blocks[at - 1]->cap * 2 : BLOCK_MIN;
+
+	cap = cap > BLOCK_MAX ? BLOCK_MAX : cap;
+	cap = cap < need ? need : cap;
+	if (f->count == f->cap) {
+		size_t slots = f->cap == 0 ? 1 : f->cap * 2;
+		struct cache_block **blocks = realloc(f->blocks, slots * sizeof(blocks[0]));
+		if (blocks == NULL)
+			return false;
+		f->blocks = blocks;
+		f->cap = slots;
+	}
+	struct cache_block *b = malloc(sizeof(*b) + cap);
+	if (b == NULL)
+		return false;
+	*b = (struct cache_block){ .file = f, .base = *base, .end = *base, .cap = cap };
+	memmove(&f->blocks[at + 1], &f->blocks[at], (f->count - at) * sizeof(f->blocks[0]));
+	f->blocks[at] = b;
+	f->count++;
+	pthread_mutex_lock(&c->lock);
+	link_newest_locked(c, b);
+	pthread_mutex_unlock(&c->lock);
+	return true;
+}
+
+void
+cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
+{
+	size_t len = r->payload.len;
+
+	if (len == 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	size_t at = blocks_upto(f, base->size);
+	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
+	if (b != NULL && b->end.size > base->size)
+		goto out_unlock; /* there already */
+	if (b == NULL || b->end.size != base->size || b->cap - b->len < len) {
+		if (!insert_block(c, f, at, base, len))
+			goto out_unlock;
+		b = f->blocks[at];
+	}
+	memcpy(b->data + b->len, r->payload.p, len);
+	b->len += len;
+	b->end = record_head(r);
+	evict(c, f, b);
+out_unlock:
+	pthread_mutex_unlock(&f->lock);
+}
+
+size_t
+cache_read(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, char *out)
+{
+	size_t got = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (size_t at = blocks_upto(f, offset); at > 0 && at <= f->count && got < size; at++) {
+		struct cache_block *b = f->blocks[at - 1];
+		uint64_t from = offset + got;
+		if (b->base.size > from || from >= b->end.size)
+			break;
+		size_t skip = (size_t)(from - b->base.size);
+		size_t n = b->len - skip < size - got ? b->len - skip : size - got;
+		memcpy(out + got, b->data + skip, n);
+		got += n;
+		touch(c, b);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return got;
+}
+
+void
+cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq)
+{
+	pthread_mutex_lock(&f->lock);
+	size_t at = blocks_upto(f, offset);
+	*from = at > 0 ? f->blocks[at - 1]->end : (struct head){ 0 };
+	*before_seq = at < f->count ? f->blocks[at]->base.seq : UINT64_MAX;
+	pthread_mutex_unlock(&f->lock);
+}

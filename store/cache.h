@@ -1,0 +1,57 @@
+/*
+ * The bytes of actors that this node has read or written, bounded in memory, least recently used first out.
+ *
+ * Owns blocks: runs of whole records, one behind the other in the actor's file. Content of an actor never changes once stored,
+ * so a block is valid as long as the actor is not erased. Knows nothing of where bytes come from; who puts has verified the chain.
+ *
+ * Any thread may call. Lock order: cache_file.lock, then the cache's own.
+ */
+#ifndef AETHER_STORE_CACHE_H
+#define AETHER_STORE_CACHE_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "record.h"
+
+struct cache;
+struct cache_block;
+
+/* One actor's part, embedded in the actor. Private to cache.c. */
+struct cache_file {
+	pthread_mutex_t lock;
+	struct cache_block **blocks; /* by offset, not overlapping */
+	size_t count;
+	size_t cap;
+};
+
+#define CACHE_MIN_BYTES (4 * 1024 * 1024)
+
+/* max_bytes below CACHE_MIN_BYTES counts as that. 0 or -ENOMEM. */
+int cache_new(struct cache **out, uint64_t max_bytes);
+/* Every file must have been destroyed. */
+void cache_free(struct cache *c);
+uint64_t cache_max_bytes(const struct cache *c);
+
+void cache_file_init(struct cache_file *f);
+/* Forget the file's content; the file stays usable. */
+void cache_file_drop(struct cache *c, struct cache_file *f);
+void cache_file_destroy(struct cache *c, struct cache_file *f);
+
+/*
+ * Keep the payload of r, whose chain has been verified to continue base. Without effect if it is there already, or for want of
+ * memory: a cache may forget.
+ */
+void cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r);
+
+/* Copy up to size bytes from offset; returns how many lie there one behind the other, 0 for none. */
+size_t cache_read(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, char *out);
+
+/*
+ * Where to start fetching to get at offset, which is not cached: *from is the head at the end of the last block at or before
+ * offset (all zeros if there is none), *before_seq the sequence of the record that the next block behind offset continues (UINT64_MAX if none).
+ */
+void cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq);
+
+#endif

@@ -1,0 +1,116 @@
+#include "dedup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "event.h"
+
+struct entry {
+	struct table_link link;
+	struct entry *newer;
+	uint64_t version;
+	int64_t time_us;
+};
+
+struct dedup {
+	uint64_t covered_seq;
+	struct table ids;
+	struct entry *oldest, *newest;
+};
+
+int
+dedup_new(struct dedup **out, uint64_t covered_seq)
+{
+	*out = calloc(1, sizeof(**out));
+	if (*out == NULL)
+		return -ENOMEM;
+	(*out)->covered_seq = covered_seq;
+	return 0;
+}
+
+static void
+forget_oldest(struct dedup *d)
+{
+	struct entry *e = d->oldest;
+
+	d->oldest = e->newer;
+	if (d->oldest == NULL)
+		d->newest = NULL;
+	table_remove(&d->ids, &e->link);
+	free(e);
+}
+
+void
+dedup_free(struct dedup *d)
+{
+	if (d == NULL)
+		return;
+	while (d->oldest != NULL)
+		forget_oldest(d);
+	table_free(&d->ids);
+	free(d);
+}
+
+uint64_t
+dedup_covered(const struct dedup *d)
+{
+	return d->covered_seq;
+}
+
+void
+dedup_cover(struct dedup *d, uint64_t seq)
+{
+	d->covered_seq = seq;
+}
+
+static bool
+match_hash(const struct table_link *link, const void *key)
+{
+	(void)link, (void)key;
+	return true;
+}
+
+void
+dedup_add(struct dedup *d, struct span id, uint64_t version, int64_t time_us, int64_t since_us)
+{
+	struct entry *e = malloc(sizeof(*e));
+
+	while (d->oldest != NULL && (d->oldest->time_us < since_us || d->ids.count >= DEDUP_IDS_MAX))
+		forget_oldest(d);
+	if (e == NULL)
+		return;
+	*e = (struct entry){ .version = version, .time_us = time_us };
+	if (table_add(&d->ids, XXH3_64bits(id.p, id.len), &e->link) != 0) {
+		free(e);
+		return;
+	}
+	*(d->newest != NULL ? &d->newest->newer : &d->oldest) = e;
+	d->newest = e;
+}
+
+void
+dedup_add_payload(struct dedup *d, struct span payload, int64_t time_us, int64_t since_us)
+{
+	struct arena arena = { 0 };
+
+	while (payload.len > 0) {
+		const char *newline = memchr(payload.p, '\n', payload.len);
+		size_t len = newline != NULL ? (size_t)(newline - payload.p) : payload.len;
+		struct event ev;
+		const char *why;
+		if (event_parse((struct span){ payload.p, len }, &arena, &ev, &why) == 0 && ev.id.p != NULL)
+			dedup_add(d, ev.id, ev.version, time_us, since_us);
+		payload.p += len + (newline != NULL);
+		payload.len -= len + (newline != NULL);
+	}
+	arena_free(&arena);
+}
+
+uint64_t
+dedup_find(const struct dedup *d, struct span id)
+{
+	struct table_link *link = table_find(&d->ids, XXH3_64bits(id.p, id.len), match_hash, NULL);
+
+	return link == NULL ? 0 : container_of(link, struct entry, link)->version;
+}

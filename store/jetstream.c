@@ -1,0 +1,465 @@
+#include "jetstream.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "js_api.h"
+#include "js_message.h"
+#include "js_options.h"
+#include "js_state.h"
+
+/* JetStream's default, and long enough for a writer to try again. */
+#define DEDUP_WINDOW_NS (120 * NS_PER_SEC)
+
+/* What the server counts as payload includes the headers; this is more than ours without the names. */
+#define HEADERS_ROOM 640
+/* An id of 128 bytes and an actor's name of 255, all percent-encoded, in the message id. */
+#define NAMES_ROOM (3 * (128 + 255))
+
+/* One request under way. */
+struct op {
+	struct jetstream *js;
+	int64_t deadline_ns;
+	union {
+		backend_publish_fn publish;
+		backend_get_fn get;
+	} fn;
+	void *arg;
+	struct backend_get want;
+	char *subject; /* of the actor */
+	char *ns;
+};
+
+static void
+op_free(struct op *op)
+{
+	free(op->subject);
+	free(op->ns);
+	free(op);
+}
+
+static struct op *
+op_new(struct jetstream *js, struct actor_name name, int64_t deadline_ns, void *arg)
+{
+	struct op *op = calloc(1, sizeof(*op));
+	struct buf subject = { 0 };
+
+	if (op == NULL)
+		return NULL;
+	*op = (struct op){ .js = js, .deadline_ns = deadline_ns, .arg = arg };
+	js_subject(js, "ev", name.ns, name.actor, &subject);
+	op->subject = buf_text(&subject); /* owned by op from here on */
+	op->ns = strdup(name.ns);
+	if (op->subject == NULL || op->ns == NULL) {
+		op_free(op);
+		return NULL;
+	}
+	return op;
+}
+
+/*
+ * Nobody answers for the stream: is it that there is none, or that JetStream is not there? fn gets -ENOENT or -ENOTCONN.
+ */
+static void
+ask_for_stream(struct op *op, rpc_fn fn)
+{
+	struct jetstream *js = op->js;
+	struct buf subject = { 0 };
+
+	buf_puts(&subject, "$JS.API.STREAM.INFO.");
+	js_stream_name(js, op->ns, &subject);
+	const char *text = buf_text(&subject);
+	if (text == NULL)
+		fn(op, -ENOMEM, NULL);
+	else
+		rpc_request(js->rpc, text, NULL, 0, NULL, 0, op->deadline_ns, fn, op);
+	buf_free(&subject);
+}
+
+static int
+stream_answer(int err, natsMsg *reply)
+{
+	cJSON *info = NULL;
+
+	if (err == 0)
+		err = js_api_parse(reply, &info);
+	cJSON_Delete(info);
+	/* It is there, but does not listen at this moment. */
+	return err == 0 ? -ENOTCONN : err;
+}
+
+/* Publish */
+
+static void
+publish_done(struct op *op, int err, uint64_t seq, bool duplicate)
+{
+	op->fn.publish(op->arg, err, seq, duplicate);
+	op_free(op);
+}
+
+static void
+on_publish_stream(void *arg, int err, natsMsg *reply)
+{
+	publish_done(arg, stream_answer(err, reply), 0, false);
+}
+
+static void
+on_publish_reply(void *arg, int err, natsMsg *reply)
+{
+	struct op *op = arg;
+	cJSON *ack = NULL;
+	uint64_t seq = 0;
+	bool duplicate = false;
+
+	if (err == -ENOTCONN && rpc_connected(op->js->rpc)) {
+		ask_for_stream(op, on_publish_stream);
+		return;
+	}
+	if (err == 0)
+		err = js_api_parse(reply, &ack);
+	if (err == 0) {
+		seq = js_number(ack, "seq", 0);
+		duplicate = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ack, "duplicate"));
+		if (seq == 0)
+			err = -EIO;
+	}
+	cJSON_Delete(ack);
+	publish_done(op, err, seq, duplicate);
+}
+
+static void
+jetstream_publish(struct backend *b, struct actor_name name, const struct record *r, const char *msg_id, int64_t deadline_ns,
+    backend_publish_fn fn, void *arg)
+{
+	struct jetstream *js = js_of(b);
+	struct op *op = op_new(js, name, deadline_ns, arg);
+	char values[RECORD_HEADERS][RECORD_VALUE_MAX];
+	struct rpc_header headers[RECORD_HEADERS + 1];
+
+	if (op == NULL) {
+		fn(arg, -ENOMEM, 0, false);
+		return;
+	}
+	op->fn.publish = fn;
+	record_encode(r, values);
+	for (int i = 0; i < RECORD_HEADERS; i++)
+		headers[i] = (struct rpc_header){ record_header_names[i], values[i] };
+	headers[RECORD_HEADERS] = (struct rpc_header){ "Nats-Msg-Id", msg_id };
+	rpc_request(js->rpc, op->subject, headers, RECORD_HEADERS + 1, r->payload.p, r->payload.len, deadline_ns, on_publish_reply, op);
+}
+
+/* Get */
+
+static void
+get_done(struct op *op, int err, const struct record *r)
+{
+	op->fn.get(op->arg, err, r);
+	op_free(op);
+}
+
+static void
+on_get_stream(void *arg, int err, natsMsg *reply)
+{
+	get_done(arg, stream_answer(err, reply), NULL);
+}
+
+static void
+on_get_reply(void *arg, int err, natsMsg *reply)
+{
+	struct op *op = arg;
+	struct record r;
+
+	if (err == -ENOTCONN && rpc_connected(op->js->rpc)) {
+		ask_for_stream(op, on_get_stream);
+		return;
+	}
+	if (err == 0)
+		err = js_message_direct(reply, op->subject, &r);
+	get_done(op, err, err == 0 ? &r : NULL);
+}
+
+/* The leader's own answer, for streams whose other replicas may lag. */
+static void
+on_leader_reply(void *arg, int err, natsMsg *reply)
+{
+	struct op *op = arg;
+	struct js_leader_message m = { 0 };
+	struct record r;
+
+	if (err == 0)
+		err = js_message_leader(reply, op->subject, &m, &r);
+	get_done(op, err, err == 0 ? &r : NULL);
+	js_leader_message_free(&m);
+}
+
+static void
+put_request(const struct op *op, struct buf *out)
+{
+	switch (op->want.kind) {
+	case GET_LAST:
+		buf_printf(out, "{\"last_by_subj\":\"%s\"}", op->subject);
+		return;
+	case GET_SEQ:
+		buf_printf(out, "{\"seq\":%llu}", (unsigned long long)op->want.seq);
+		return;
+	case GET_NEXT:
+		buf_printf(out, "{\"seq\":%llu,\"next_by_subj\":\"%s\"}", (unsigned long long)op->want.seq, op->subject);
+		return;
+	}
+}
+
+static void
+jetstream_get(struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
+{
+	struct jetstream *js = js_of(b);
+	struct op *op = op_new(js, name, deadline_ns, arg);
+	struct buf subject = { 0 }, body = { 0 };
+	bool leader = g.fresh && js_known_replicas(js, name.ns) != 1;
+
+	if (op == NULL) {
+		fn(arg, -ENOMEM, NULL);
+		return;
+	}
+	op->fn.get = fn;
+	op->want = g;
+	buf_puts(&subject, leader ? "$JS.API.STREAM.MSG.GET." : "$JS.API.DIRECT.GET.");
+	js_stream_name(js, name.ns, &subject);
+	put_request(op, &body);
+	const char *to = buf_text(&subject);
+	if (to == NULL || body.failed)
+		get_done(op, -ENOMEM, NULL);
+	else
+		rpc_request(js->rpc, to, NULL, 0, body.p, body.len, deadline_ns, leader ? on_leader_reply : on_get_reply, op);
+	buf_free(&subject);
+	buf_free(&body);
+}
+
+/* Scan */
+
+static int
+scan_errno(natsStatus s)
+{
+	switch ((int)s) {
+	case NATS_OK:
+		return 0;
+	case NATS_TIMEOUT:
+		return -ETIMEDOUT;
+	case NATS_NOT_FOUND:
+		return -ENOENT;
+	case NATS_NO_MEMORY:
+		return -ENOMEM;
+	case NATS_CONNECTION_CLOSED:
+	case NATS_CONNECTION_DISCONNECTED:
+	case NATS_NO_RESPONDERS:
+	case NATS_NO_SERVER_SUPPORT:
+		return -ENOTCONN;
+	default:
+		return -EIO;
+	}
+}
+
+static int
+open_scan(struct jetstream *js, struct actor_name name, uint64_t from_seq, natsSubscription **sub)
+{
+	struct buf subject = { 0 }, stream = { 0 };
+	jsSubOptions options;
+	jsErrCode code = 0;
+	natsStatus s = NATS_NO_MEMORY;
+
+	jsSubOptions_Init(&options);
+	js_subject(js, "ev", name.ns, name.actor, &subject);
+	js_stream_name(js, name.ns, &stream);
+	options.Stream = buf_text(&stream);
+	options.Ordered = true;
+	options.Config.DeliverPolicy = js_DeliverByStartSequence;
+	options.Config.OptStartSeq = from_seq;
+	if (buf_text(&subject) != NULL && options.Stream != NULL)
+		s = js_SubscribeSync(sub, js->js, subject.p, NULL, &options, &code);
+	buf_free(&subject);
+	buf_free(&stream);
+	return code != 0 ? js_api_errno((int)code) : scan_errno(s);
+}
+
+/* Wait for the next message, the connection and the deadline in view. */
+static int
+next_message(struct jetstream *js, natsSubscription *sub, int64_t idle_ns, natsMsg **msg)
+{
+	int64_t deadline = clock_mono(js->clock) + idle_ns;
+
+	for (;;) {
+		int64_t left_ms = (deadline - clock_mono(js->clock)) / NS_PER_MS;
+		if (left_ms <= 0)
+			return -ETIMEDOUT;
+		natsStatus s = natsSubscription_NextMsg(msg, sub, left_ms < 250 ? left_ms : 250);
+		if (s == NATS_OK)
+			return 0;
+		if (s != NATS_TIMEOUT)
+			return scan_errno(s);
+		/* The consumer may be gone with its server; the caller opens a new one. */
+		if (!rpc_connected(js->rpc))
+			return -ENOTCONN;
+	}
+}
+
+static int
+jetstream_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
+    void *arg)
+{
+	struct jetstream *js = js_of(b);
+	natsSubscription *sub = NULL;
+
+	int err = open_scan(js, name, from_seq, &sub);
+	for (bool more = err == 0; more;) {
+		struct record r;
+		natsMsg *msg = NULL;
+		uint64_t pending = 0;
+		int stop = 0;
+		err = next_message(js, sub, idle_ns, &msg);
+		if (err == 0)
+			err = js_message_delivered(msg, &r, &pending);
+		if (err == 0 && r.seq <= to_seq)
+			stop = fn(arg, &r);
+		more = err == 0 && stop == 0 && r.seq < to_seq && pending > 0;
+		natsMsg_Destroy(msg);
+		if (stop < 0)
+			err = stop;
+	}
+	natsSubscription_Destroy(sub);
+	return err;
+}
+
+/* The rest */
+
+static uint64_t
+payload_max(struct jetstream *js)
+{
+	int64_t max = rpc_max_payload(js->rpc);
+
+	return max > HEADERS_ROOM + NAMES_ROOM ? (uint64_t)(max - HEADERS_ROOM - NAMES_ROOM) : 1;
+}
+
+static int
+jetstream_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *limits)
+{
+	struct jetstream *js = js_of(b);
+	cJSON *info = NULL;
+
+	int err = js_api_call(js->rpc, "INFO", NULL, NULL, deadline_ns, &info);
+	if (err != 0)
+		return err;
+	const cJSON *max = cJSON_GetObjectItemCaseSensitive(info, "limits");
+	limits->payload_max = payload_max(js);
+	limits->used_bytes = js_number(info, "storage", 0);
+	/* -1 stands for none, which js_number takes as missing. */
+	limits->max_bytes = js_number(max, "max_storage", UINT64_MAX);
+	cJSON_Delete(info);
+	return 0;
+}
+
+static void
+jetstream_status(struct backend *b, struct backend_status *status)
+{
+	struct jetstream *js = js_of(b);
+
+	*status = (struct backend_status){
+		.connected = rpc_connected(js->rpc), .reconnects = rpc_reconnects(js->rpc), .payload_max = payload_max(js)
+	};
+	if (status->connected)
+		js_options_shown_url(rpc_connection(js->rpc), status->url, sizeof(status->url));
+}
+
+static bool
+jetstream_wait(struct backend *b, int64_t deadline_ns, void (*fn)(void *arg), void *arg)
+{
+	return rpc_wait(js_of(b)->rpc, deadline_ns, fn, arg);
+}
+
+static void
+jetstream_after(struct backend *b, int64_t at_ns, void (*fn)(void *arg), void *arg)
+{
+	if (timer_at(js_of(b)->timer, at_ns, fn, arg) != 0)
+		fn(arg);
+}
+
+static void
+jetstream_free(struct backend *b)
+{
+	struct jetstream *js = js_of(b);
+
+	jsCtx_Destroy(js->js);
+	if (js->rpc != NULL)
+		rpc_close(js->rpc);
+	timer_free(js->timer);
+	rpc_free(js->rpc);
+	js_free_streams(js);
+	pthread_mutex_destroy(&js->lock);
+	free(js->prefix);
+	free(js);
+}
+
+static const struct backend_ops jetstream_ops = {
+	.name = "jetstream",
+	.publish = jetstream_publish,
+	.get = jetstream_get,
+	.scan = jetstream_scan,
+	.ns_create = js_ns_create,
+	.ns_remove = js_ns_remove,
+	.ns_info = js_ns_info,
+	.ns_set = js_ns_set,
+	.ns_list = js_ns_list,
+	.actor_list = js_actor_list,
+	.limits = jetstream_limits,
+	.status = jetstream_status,
+	.wait = jetstream_wait,
+	.after = jetstream_after,
+	.free = jetstream_free,
+};
+
+static int
+connect_to(struct jetstream *js, const struct jetstream_options *options, struct buf *why)
+{
+	struct rpc_options rpc = { .on_disconnect = options->on_disconnect, .arg = options->arg };
+	struct backend_limits limits;
+
+	int err = js_options_make(&rpc.nats, options, why);
+	if (err == 0)
+		err = rpc_new(&js->rpc, &rpc, js->clock, js->timer, js->lg, why);
+	natsOptions_Destroy(rpc.nats);
+	if (err == 0 && natsConnection_JetStream(&js->js, rpc_connection(js->rpc), NULL) != NATS_OK)
+		err = -ENOMEM;
+	if (err != 0)
+		return err;
+	err = jetstream_limits(&js->base, clock_mono(js->clock) + options->connect_timeout_ns, &limits);
+	if (err != 0)
+		buf_printf(why, "the NATS server is there, but JetStream does not answer: %s",
+		    err == -ENOTCONN ? "it is not enabled" : strerror(-err));
+	return err;
+}
+
+int
+jetstream_new(struct backend **out, const struct jetstream_options *options, const struct clock *clock, struct logger *lg,
+    struct buf *why)
+{
+	struct jetstream *js = calloc(1, sizeof(*js));
+
+	if (js == NULL)
+		return -ENOMEM;
+	js->base = (struct backend){ .ops = &jetstream_ops, .dedup_window_ns = DEDUP_WINDOW_NS };
+	js->clock = clock;
+	js->lg = lg;
+	js->replicas = options->replicas;
+	js->prefix = strdup(options->prefix);
+	pthread_mutex_init(&js->lock, NULL);
+	int err = js->prefix == NULL ? -ENOMEM : timer_new(&js->timer, clock);
+	if (err == 0)
+		err = connect_to(js, options, why);
+	if (err != 0) {
+		jetstream_free(&js->base);
+		return err;
+	}
+	*out = &js->base;
+	return 0;
+}

@@ -1,0 +1,107 @@
+#include "js_api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+js_api_errno(int err_code)
+{
+	switch (err_code) {
+	case 10037: /* no message found */
+	case 10059: /* stream not found */
+		return -ENOENT;
+	case 10058: /* stream name already in use with a different configuration */
+		return -EEXIST;
+	case 10071: /* wrong last sequence */
+	case 10164: /* the same, in newer servers where the sequence is not known to the leader */
+		return -ESTALE;
+	case 10054: /* message size exceeds the stream's maximum */
+		return -EMSGSIZE;
+	case 10023: /* insufficient resources */
+	case 10027: /* maximum number of streams reached */
+	case 10028: /* memory resources exceeded */
+	case 10047: /* insufficient storage */
+	case 10053: /* stream limits exceed the account's */
+	case 10077: /* the stream's own limit: maximum bytes or messages */
+		return -ENOSPC;
+	case 10035: /* not authorised for that API */
+	case 10039: /* JetStream not enabled for the account */
+	case 10110: /* message deletes not permitted */
+		return -EACCES;
+	case 10005: /* no suitable peers */
+	case 10074: /* more than one replica without a cluster */
+		return -EINVAL;
+	case 10006: /* cluster not active */
+	case 10008: /* temporarily unavailable */
+	case 10009: /* not the leader */
+	case 10076: /* JetStream not enabled, as while the server starts */
+	case 10118: /* stream offline */
+		return -ENOTCONN;
+	default:
+		return -EIO;
+	}
+}
+
+const char *
+js_text(const cJSON *json, const char *key, const char *missing)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+
+	return cJSON_IsString(item) ? item->valuestring : missing;
+}
+
+uint64_t
+js_number(const cJSON *json, const char *key, uint64_t missing)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+
+	/* A double holds whole numbers up to 2^53: sequences and sizes that a store can reach. */
+	return cJSON_IsNumber(item) && item->valuedouble >= 0 ? (uint64_t)item->valuedouble : missing;
+}
+
+int
+js_api_parse(natsMsg *msg, cJSON **reply)
+{
+	cJSON *json = cJSON_ParseWithLength(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg));
+	const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
+
+	if (json == NULL)
+		return -EIO;
+	if (error != NULL) {
+		int err = js_api_errno((int)js_number(error, "err_code", 0));
+		/* Servers answer 503 with codes of their own while they have no leader. */
+		if (err == -EIO && js_number(error, "code", 0) == 503)
+			err = -ENOTCONN;
+		cJSON_Delete(json);
+		return err;
+	}
+	*reply = json;
+	return 0;
+}
+
+int
+js_api_call(struct rpc *rpc, const char *what, const char *stream, cJSON *request, int64_t deadline_ns, cJSON **reply)
+{
+	struct buf subject = { 0 };
+	char *body = request != NULL ? cJSON_PrintUnformatted(request) : NULL;
+	natsMsg *msg = NULL;
+	int err = -ENOMEM;
+
+	buf_puts(&subject, "$JS.API.");
+	buf_puts(&subject, what);
+	if (stream != NULL) {
+		buf_putc(&subject, '.');
+		buf_puts(&subject, stream);
+	}
+	const char *to = buf_text(&subject);
+	if (to != NULL && (request == NULL || body != NULL))
+		err = rpc_call(rpc, to, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
+	if (err == 0)
+		err = js_api_parse(msg, reply);
+	natsMsg_Destroy(msg);
+	cJSON_free(body);
+	cJSON_Delete(request);
+	buf_free(&subject);
+	return err;
+}

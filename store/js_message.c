@@ -1,0 +1,142 @@
+#include "js_message.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "js_api.h"
+
+static void
+decode(natsMsg *msg, struct record *r)
+{
+	const char *values[RECORD_HEADERS] = { NULL };
+
+	for (int i = 0; i < RECORD_HEADERS; i++)
+		if (natsMsgHeader_Get(msg, record_header_names[i], &values[i]) != NATS_OK)
+			values[i] = NULL;
+	r->payload = (struct span){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
+	record_decode(r, values);
+}
+
+int
+js_message_direct(natsMsg *msg, const char *subject, struct record *r)
+{
+	const char *value = NULL;
+
+	*r = (struct record){ 0 };
+	if (natsMsgHeader_Get(msg, "Status", &value) == NATS_OK && value != NULL)
+		return strcmp(value, "404") == 0 ? -ENOENT : -EIO;
+	if (natsMsgHeader_Get(msg, "Nats-Subject", &value) != NATS_OK || strcmp(value, subject) != 0)
+		return -ENOENT;
+	if (natsMsgHeader_Get(msg, "Nats-Sequence", &value) != NATS_OK)
+		return -EIO;
+	r->seq = strtoull(value, NULL, 10);
+	decode(msg, r);
+	return 0;
+}
+
+int
+js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending)
+{
+	jsMsgMetaData *meta = NULL;
+
+	*r = (struct record){ 0 };
+	if (natsMsg_GetMetaData(&meta, msg) != NATS_OK)
+		return -EIO;
+	r->seq = meta->Sequence.Stream;
+	*pending = meta->NumPending;
+	jsMsgMetaData_Destroy(meta);
+	decode(msg, r);
+	return 0;
+}
+
+static int
+base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* RFC 4648, section 4. A NUL is put behind. NULL for want of memory or if it is no base64. */
+static unsigned char *
+base64_decode(const char *text, size_t *len)
+{
+	unsigned char *out = malloc(strlen(text) / 4 * 3 + 4);
+	unsigned bits = 0, count = 0;
+
+	*len = 0;
+	for (; out != NULL && *text != '\0' && *text != '='; text++) {
+		int value = base64_value(*text);
+		if (value < 0) {
+			free(out);
+			return NULL;
+		}
+		bits = bits << 6 | (unsigned)value;
+		if (++count % 4 != 1)
+			out[(*len)++] = (unsigned char)(bits >> (6 - 2 * ((count - 1) % 4)));
+	}
+	if (out != NULL)
+		out[*len] = '\0';
+	return out;
+}
+
+/* Cut "NATS/1.0\r\nKey: value\r\n..." in place and find our headers in it. */
+static void
+find_headers(char *text, const char *values[RECORD_HEADERS])
+{
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\r\n", &rest); line != NULL; line = strtok_r(NULL, "\r\n", &rest)) {
+		char *colon = strchr(line, ':');
+		if (colon == NULL)
+			continue;
+		*colon = '\0';
+		const char *value = colon + 1 + strspn(colon + 1, " ");
+		for (int i = 0; i < RECORD_HEADERS; i++)
+			if (strcasecmp(line, record_header_names[i]) == 0)
+				values[i] = value;
+	}
+}
+
+int
+js_message_leader(natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r)
+{
+	const char *values[RECORD_HEADERS] = { NULL };
+	cJSON *reply = NULL;
+	size_t len, headers_len;
+
+	*r = (struct record){ 0 };
+	int err = js_api_parse(msg, &reply);
+	if (err != 0)
+		return err;
+	const cJSON *message = cJSON_GetObjectItemCaseSensitive(reply, "message");
+	if (strcmp(js_text(message, "subject", ""), subject) != 0) {
+		err = -ENOENT;
+	} else {
+		m->headers = base64_decode(js_text(message, "hdrs", ""), &headers_len);
+		m->payload = base64_decode(js_text(message, "data", ""), &len);
+		err = m->headers == NULL || m->payload == NULL ? -EIO : 0;
+	}
+	if (err == 0) {
+		r->seq = js_number(message, "seq", 0);
+		r->payload = (struct span){ (char *)m->payload, len };
+		find_headers((char *)m->headers, values);
+		record_decode(r, values);
+	}
+	cJSON_Delete(reply);
+	return err;
+}
+
+void
+js_leader_message_free(struct js_leader_message *m)
+{
+	free(m->headers);
+	free(m->payload);
+	*m = (struct js_leader_message){ 0 };
+}

@@ -1,0 +1,28 @@
+/* Records as NATS messages: what the three ways of getting a message give, as a record. Payloads are borrowed from the message. */
+#ifndef AETHER_STORE_JS_MESSAGE_H
+#define AETHER_STORE_JS_MESSAGE_H
+
+#include <nats/nats.h>
+#include <stdint.h>
+
+#include "record.h"
+
+/*
+ * The answer to a direct get. 0, -ENOENT (none, or the message is not of that subject), or -EIO.
+ */
+int js_message_direct(natsMsg *msg, const char *subject, struct record *r);
+
+/* The decoded parts of an answer of the stream's leader, which come as base64 in JSON. All zeros is empty. */
+struct js_leader_message {
+	unsigned char *headers;
+	unsigned char *payload;
+};
+
+/* The answer to a get by STREAM.MSG.GET; r borrows from m. 0, -ENOENT, or as js_api_parse. */
+int js_message_leader(natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
+void js_leader_message_free(struct js_leader_message *m);
+
+/* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */
+int js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending);
+
+#endif

@@ -1,0 +1,113 @@
+#include "lookup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "state.h"
+
+static int64_t
+window_start_us(const struct actor *a)
+{
+	/* Twice the window: clocks of nodes differ, and remembering more does no harm. */
+	return clock_wall(a->store->clock) - 2 * a->store->backend->dedup_window_ns / 1000;
+}
+
+static bool
+is_covered(struct actor *a, const struct head *head)
+{
+	if (a->dedup != NULL && dedup_covered(a->dedup) == head->seq)
+		return true;
+	if (head->seq != 0 && head->time_us >= window_start_us(a))
+		return false;
+	/* All that is stored is older than the window. */
+	dedup_free(a->dedup);
+	a->dedup = NULL;
+	return dedup_new(&a->dedup, head->seq) == 0;
+}
+
+static bool
+is_open(const struct batch_line *line)
+{
+	return line->event.id.p != NULL && line->stored == 0 && !line->repeat;
+}
+
+bool
+lookup_needed(struct actor *a, const struct batch *b, const struct head *head)
+{
+	for (size_t i = 0; b->user_ids && i < b->count; i++) {
+		const struct batch_line *line = &b->lines[i];
+		if (!is_open(line) || line->event.version > head->version)
+			continue;
+		if (line->event.version != 0 || !is_covered(a, head) || dedup_find(a->dedup, line->event.id) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Walk back from head along the records' own pointers, to what is covered or the limits, then remember what was found, oldest first. */
+static int
+cover(struct actor *a, const struct head *head, int64_t deadline_ns)
+{
+	struct store *s = a->store;
+	int64_t since_us = window_start_us(a);
+	uint64_t known_seq = a->dedup != NULL ? dedup_covered(a->dedup) : 0;
+	struct owned_record *records = calloc(DEDUP_RECORDS_MAX, sizeof(*records));
+	size_t count = 0, bytes = 0;
+	int err = records == NULL ? -ENOMEM : 0;
+
+	if (err == 0 && a->dedup == NULL)
+		err = dedup_new(&a->dedup, 0);
+	for (uint64_t seq = head->seq; err == 0 && seq > known_seq && count < DEDUP_RECORDS_MAX && bytes < DEDUP_BYTES_MAX;) {
+		struct owned_record *r = &records[count];
+		struct backend_get g = { .kind = GET_SEQ, .seq = seq };
+		err = wait_get(s->backend, s->clock, actor_full_name(a), g, deadline_ns, r);
+		if (err != 0 || r->record.foreign || r->record.time_us < since_us)
+			break;
+		count++;
+		bytes += r->record.payload.len;
+		seq = r->record.prev_seq;
+	}
+	if (err == -ENOENT)
+		err = 0; /* erased; nothing before it counts */
+	for (size_t i = count; err == 0 && i-- > 0;)
+		dedup_add_payload(a->dedup, records[i].record.payload, records[i].record.time_us, since_us);
+	if (err == 0)
+		dedup_cover(a->dedup, head->seq);
+	for (size_t i = 0; records != NULL && i < DEDUP_RECORDS_MAX; i++)
+		owned_record_free(&records[i]);
+	free(records);
+	return err;
+}
+
+static int
+look_up_version(struct actor *a, struct batch *b, const struct head *head, uint64_t version)
+{
+	struct owned_record found = { 0 };
+	struct head base;
+
+	int err = replay_locate(a, head, REPLAY_VERSION, version, &base, &found);
+	if (err == 0)
+		err = batch_match(b, found.record.payload);
+	owned_record_free(&found);
+	return err == -ENOENT ? 0 : err;
+}
+
+int
+lookup_ids(struct actor *a, struct batch *b, const struct head *head, int64_t deadline_ns)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < b->count; i++) {
+		const struct batch_line *line = &b->lines[i];
+		uint64_t version = line->event.version;
+		if (!is_open(line))
+			continue;
+		if (version == 0 && !is_covered(a, head))
+			err = cover(a, head, deadline_ns);
+		if (err == 0 && (version == 0 || version > head->version))
+			version = a->dedup != NULL ? dedup_find(a->dedup, line->event.id) : 0;
+		if (err == 0 && version != 0)
+			err = look_up_version(a, b, head, version);
+	}
+	return err;
+}

@@ -1,0 +1,154 @@
+#include "name.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#define HIGH_BITS 0x8080808080808080u
+
+/* Length of the well-formed multi-byte character at p, 0 if there is none. RFC 3629, section 4. */
+static size_t
+utf8_char(const unsigned char *p, const unsigned char *end)
+{
+	size_t left = (size_t)(end - p);
+	/* What the second byte may be excludes overlong forms, surrogates and what lies above U+10FFFF. */
+	unsigned char low = 0x80;
+	unsigned char high = 0xbf;
+
+	if (p[0] >= 0xc2 && p[0] <= 0xdf)
+		return left >= 2 && p[1] >= low && p[1] <= high ? 2 : 0;
+	if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		if (p[0] == 0xe0)
+			low = 0xa0;
+		if (p[0] == 0xed)
+			high = 0x9f;
+		return left >= 3 && p[1] >= low && p[1] <= high && (p[2] & 0xc0) == 0x80 ? 3 : 0;
+	}
+	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		if (p[0] == 0xf0)
+			low = 0x90;
+		if (p[0] == 0xf4)
+			high = 0x8f;
+		if (left < 4 || p[1] < low || p[1] > high)
+			return 0;
+		return (p[2] & 0xc0) == 0x80 && (p[3] & 0xc0) == 0x80 ? 4 : 0;
+	}
+	return 0;
+}
+
+bool
+name_utf8(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	const unsigned char *end = p + len;
+
+	while (p < end) {
+		uint64_t word;
+		while ((size_t)(end - p) >= sizeof(word)) {
+			memcpy(&word, p, sizeof(word));
+			if ((word & HIGH_BITS) != 0)
+				break;
+			p += sizeof(word);
+		}
+		while (p < end && *p < 0x80)
+			p++;
+		while (p < end && *p >= 0x80) {
+			size_t n = utf8_char(p, end);
+			if (n == 0)
+				return false;
+			p += n;
+		}
+	}
+	return true;
+}
+
+static int
+name_check(struct span name, size_t max)
+{
+	if (name.len > max)
+		return -ENAMETOOLONG;
+	if (name.len == 0)
+		return -EINVAL;
+	if (name.p[0] == '.')
+		return -EPERM;
+	if (!name_utf8(name.p, name.len))
+		return -EILSEQ;
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+		if (c < 0x20 || c == 0x7f || c == '/')
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int
+name_check_actor(struct span name)
+{
+	return name_check(name, NAME_ACTOR_MAX);
+}
+
+int
+name_check_namespace(struct span name)
+{
+	return name_check(name, NAME_NAMESPACE_MAX);
+}
+
+static bool
+is_plain(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '~';
+}
+
+void
+name_encode(struct buf *out, struct span name)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < name.len; i++) {
+		if (is_plain(name.p[i])) {
+			buf_putc(out, name.p[i]);
+			continue;
+		}
+		unsigned char c = (unsigned char)name.p[i];
+		char escape[3] = { '%', hex[c >> 4], hex[c & 15] };
+		buf_put(out, escape, sizeof(escape));
+	}
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int
+name_decode(struct buf *out, struct span wire)
+{
+	char name[NAME_ACTOR_MAX];
+	size_t len = 0;
+
+	for (size_t i = 0; i < wire.len; i++) {
+		char c = wire.p[i];
+		if (c == '%') {
+			int high = wire.len - i > 2 ? hex_value(wire.p[i + 1]) : -1;
+			int low = wire.len - i > 2 ? hex_value(wire.p[i + 2]) : -1;
+			if (high < 0 || low < 0)
+				return -EINVAL;
+			c = (char)(high << 4 | low);
+			i += 2;
+			if (is_plain(c))
+				return -EINVAL;
+		} else if (!is_plain(c)) {
+			return -EINVAL;
+		}
+		if (len == sizeof(name))
+			return -EINVAL;
+		name[len++] = c;
+	}
+	if (name_check_actor((struct span){ name, len }) != 0)
+		return -EINVAL;
+	buf_put(out, name, len);
+	return 0;
+}

@@ -1,0 +1,156 @@
+#include "record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#define SUM_DIGITS 16
+
+const char *const record_header_names[RECORD_HEADERS] = {
+	[RECORD_PREV] = "Nats-Expected-Last-Subject-Sequence",
+	[RECORD_VERSIONS] = "Aether-Versions",
+	[RECORD_COUNT] = "Aether-Count",
+	[RECORD_OFFSET] = "Aether-Offset",
+	[RECORD_SUM] = "Aether-Sum",
+	[RECORD_TIME] = "Aether-Time",
+};
+
+void
+record_encode(const struct record *r, char values[RECORD_HEADERS][RECORD_VALUE_MAX])
+{
+	snprintf(values[RECORD_PREV], RECORD_VALUE_MAX, "%" PRIu64, r->prev_seq);
+	snprintf(values[RECORD_VERSIONS], RECORD_VALUE_MAX, "%" PRIu64 "-%" PRIu64, r->first, r->last);
+	snprintf(values[RECORD_COUNT], RECORD_VALUE_MAX, "%" PRIu64, r->count);
+	snprintf(values[RECORD_OFFSET], RECORD_VALUE_MAX, "%" PRIu64, r->offset);
+	snprintf(values[RECORD_SUM], RECORD_VALUE_MAX, "%0*" PRIx64, SUM_DIGITS, r->sum);
+	snprintf(values[RECORD_TIME], RECORD_VALUE_MAX, "%" PRId64, r->time_us);
+}
+
+/* Read a decimal number from 0 to max, which the byte `end` follows; returns where that is, or NULL. */
+static const char *
+get_number(const char *p, char end, uint64_t max, uint64_t *value)
+{
+	uint64_t v = 0;
+
+	if (*p < '0' || *p > '9' || (*p == '0' && p[1] != end))
+		return NULL;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+		if (v > (max - digit) / 10)
+			return NULL;
+		v = v * 10 + digit;
+	}
+	*value = v;
+	return *p == end ? p : NULL;
+}
+
+static bool
+get_sum(const char *p, uint64_t *value)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < SUM_DIGITS; i++, p++) {
+		if (*p >= '0' && *p <= '9')
+			v = v << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			v = v << 4 | (uint64_t)(*p - 'a' + 10);
+		else
+			return false;
+	}
+	*value = v;
+	return *p == '\0';
+}
+
+static bool
+get_versions(const char *p, uint64_t *first, uint64_t *last)
+{
+	p = get_number(p, '-', INT64_MAX, first);
+	return p != NULL && get_number(p + 1, '\0', INT64_MAX, last) != NULL;
+}
+
+/* The numbers of one record must make sense together, so that its head is never nonsense. */
+static bool
+coherent(const struct record *r)
+{
+	if (r->last == 0)
+		return r->first == 0 && r->prev_seq == 0 && r->count == 0 && r->offset == 0;
+	return r->first >= 1 && r->first <= r->last && r->count >= 1 && r->count <= r->last;
+}
+
+void
+record_decode(struct record *r, const char *const values[RECORD_HEADERS])
+{
+	struct record d = { .seq = r->seq, .payload = r->payload };
+	uint64_t time_us = 0;
+	bool ok = true;
+
+	for (int i = 0; i < RECORD_HEADERS; i++)
+		ok = ok && values[i] != NULL;
+	ok = ok && get_number(values[RECORD_PREV], '\0', UINT64_MAX, &d.prev_seq) != NULL;
+	ok = ok && get_versions(values[RECORD_VERSIONS], &d.first, &d.last);
+	ok = ok && get_number(values[RECORD_COUNT], '\0', INT64_MAX, &d.count) != NULL;
+	ok = ok && get_number(values[RECORD_OFFSET], '\0', INT64_MAX, &d.offset) != NULL;
+	ok = ok && get_sum(values[RECORD_SUM], &d.sum);
+	ok = ok && get_number(values[RECORD_TIME], '\0', INT64_MAX, &time_us) != NULL;
+	d.time_us = (int64_t)time_us;
+	if (!ok || !coherent(&d))
+		d = (struct record){ .seq = r->seq, .payload = r->payload, .foreign = true };
+	*r = d;
+}
+
+uint64_t
+record_sum(uint64_t previous, struct span payload)
+{
+	return XXH3_64bits_withSeed(payload.p, payload.len, previous);
+}
+
+/* Do the versions and the count go on where prev ended? */
+static bool
+numbers_follow(const struct head *prev, const struct record *r)
+{
+	if (r->payload.len == 0)
+		return prev->seq == 0 && r->first == 0 && r->last == 0 && r->count == 0;
+	if (r->first <= prev->version || r->first > r->last || r->count <= prev->count)
+		return false;
+
+	/* n events have n different versions, of which the first and the last are known. */
+	uint64_t n = r->count - prev->count;
+	return n == 1 ? r->first == r->last : n - 1 <= r->last - r->first;
+}
+
+bool
+record_follows(const struct head *prev, const struct record *r, const char **why)
+{
+	if (r->foreign)
+		*why = "not a record of Aether";
+	else if (r->prev_seq != prev->seq)
+		*why = "a record before it is missing";
+	else if (r->seq != 0 && r->seq <= prev->seq)
+		*why = "its sequence does not rise";
+	else if (r->offset != prev->size || r->payload.len > INT64_MAX - r->offset)
+		*why = "its offset is not where the record before it ended";
+	else if (!numbers_follow(prev, r))
+		*why = "its versions do not follow those before it";
+	else if (prev->seq != 0 && r->time_us <= prev->time_us)
+		*why = "its time is not after that of the record before it";
+	else if (r->payload.len != 0 && r->payload.p[r->payload.len - 1] != '\n')
+		*why = "its last line has no end";
+	else if (record_sum(prev->sum, r->payload) != r->sum)
+		*why = "its sum does not match";
+	else
+		return true;
+	return false;
+}
+
+struct head
+record_head(const struct record *r)
+{
+	return (struct head){
+		.seq = r->seq,
+		.version = r->last,
+		.count = r->count,
+		.size = r->offset + r->payload.len,
+		.sum = r->sum,
+		.time_us = r->time_us,
+	};
+}

@@ -1,0 +1,598 @@
+#include "rpc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* A reply names the slot and its generation, so that one that comes too late never meets the slot's next user. */
+struct slot {
+	rpc_fn fn; /* NULL: free */
+	void *arg;
+	int64_t deadline_ns;
+	uint64_t subject_hash;
+	uint32_t generation;
+	uint32_t next_free;
+};
+
+struct waiting {
+	struct waiting *next;
+	struct rpc *rpc;
+	unsigned refs;
+	bool called;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct rpc {
+	const struct clock *clock;
+	struct timer *timer;
+	struct logger *lg;
+	natsConnection *nc;
+	natsSubscription *inbox_sub;
+	char inbox[64];
+	void (*on_disconnect)(void *arg);
+	void *on_disconnect_arg;
+	atomic_bool connected;
+	atomic_uint_fast64_t reconnects;
+
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	struct slot *slots;
+	uint32_t slot_count;
+	uint32_t first_free; /* index + 1, 0: none */
+	int64_t sweep_ns;    /* when the next sweep is due; INT64_MAX: none */
+	struct waiting *waiting;
+	bool closed;
+	bool closed_cb; /* nats.c has told that the connection is closed for good */
+	pthread_cond_t closing;
+};
+
+static void sweep(void *arg);
+
+/* Slots */
+
+static int
+add_slots_locked(struct rpc *r)
+{
+	uint32_t count = r->slot_count == 0 ? 64 : r->slot_count * 2;
+	struct slot *slots = realloc(r->slots, count * sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	for (uint32_t i = r->slot_count; i < count; i++)
+		slots[i] = (struct slot){ .next_free = i + 1 < count ? i + 2 : 0 };
+	r->first_free = r->slot_count + 1;
+	r->slots = slots;
+	r->slot_count = count;
+	return 0;
+}
+
+/* Take a slot. *arm says that the caller must see to a sweep at deadline_ns. */
+static int
+take_slot(struct rpc *r, const struct slot *want, uint32_t *index, uint32_t *generation, bool *arm)
+{
+	int err = 0;
+
+	*arm = false;
+	pthread_mutex_lock(&r->lock);
+	if (r->closed)
+		err = -ENOTCONN;
+	else if (r->first_free == 0)
+		err = add_slots_locked(r);
+	if (err == 0) {
+		*index = r->first_free - 1;
+		struct slot *s = &r->slots[*index];
+		r->first_free = s->next_free;
+		*generation = s->generation;
+		*s = *want;
+		s->generation = *generation;
+		if (want->deadline_ns < r->sweep_ns) {
+			r->sweep_ns = want->deadline_ns;
+			*arm = true;
+		}
+	}
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+/* Free a slot and hand out what it held; false if it is not in use under that generation any more. */
+static bool
+release_locked(struct rpc *r, uint32_t index, uint32_t generation, struct slot *held)
+{
+	if (index >= r->slot_count || r->slots[index].fn == NULL || r->slots[index].generation != generation)
+		return false;
+	struct slot *s = &r->slots[index];
+	*held = *s;
+	*s = (struct slot){ .generation = generation + 1, .next_free = r->first_free };
+	r->first_free = index + 1;
+	return true;
+}
+
+static bool
+release(struct rpc *r, uint32_t index, uint32_t generation, struct slot *held)
+{
+	pthread_mutex_lock(&r->lock);
+	bool held_it = release_locked(r, index, generation, held);
+	pthread_mutex_unlock(&r->lock);
+	return held_it;
+}
+
+typedef bool (*slot_predicate)(const struct slot *s, const void *arg);
+
+static bool
+any_slot(const struct slot *s, const void *arg)
+{
+	(void)s, (void)arg;
+	return true;
+}
+
+static bool
+slot_has_subject(const struct slot *s, const void *arg)
+{
+	return s->subject_hash == *(const uint64_t *)arg;
+}
+
+static bool
+slot_is_due(const struct slot *s, const void *arg)
+{
+	return s->deadline_ns <= *(const int64_t *)arg;
+}
+
+/* End the requests for which the predicate holds. Those added meanwhile may be missed; the callers can bear it. */
+static void
+fail_slots(struct rpc *r, slot_predicate holds, const void *arg, int err)
+{
+	for (uint32_t i = 0;; i++) {
+		struct slot held = { 0 };
+		bool found = false;
+		pthread_mutex_lock(&r->lock);
+		for (; i < r->slot_count && !found; i++)
+			if (r->slots[i].fn != NULL && holds(&r->slots[i], arg))
+				found = release_locked(r, i, r->slots[i].generation, &held);
+		pthread_mutex_unlock(&r->lock);
+		if (!found)
+			return;
+		i--; /* the inner loop has stepped on already */
+		held.fn(held.arg, err, NULL);
+	}
+}
+
+static void
+sweep(void *arg)
+{
+	struct rpc *r = arg;
+	int64_t now = clock_mono(r->clock), next = INT64_MAX;
+
+	fail_slots(r, slot_is_due, &now, -ETIMEDOUT);
+	pthread_mutex_lock(&r->lock);
+	for (uint32_t i = 0; i < r->slot_count; i++)
+		if (r->slots[i].fn != NULL && r->slots[i].deadline_ns < next)
+			next = r->slots[i].deadline_ns;
+	r->sweep_ns = r->closed ? INT64_MAX : next;
+	bool arm = r->sweep_ns != INT64_MAX;
+	pthread_mutex_unlock(&r->lock);
+	if (arm && timer_at(r->timer, next, sweep, r) != 0)
+		log_error(r->lg, "out of memory: requests may end late");
+}
+
+/* Waiting for a connection */
+
+static void
+waiting_call(struct waiting *w)
+{
+	struct rpc *r = w->rpc;
+
+	pthread_mutex_lock(&r->lock);
+	bool call = !w->called;
+	w->called = true;
+	bool last = --w->refs == 0;
+	pthread_mutex_unlock(&r->lock);
+	void (*fn)(void *) = w->fn;
+	void *arg = w->arg;
+	if (last)
+		free(w);
+	if (call)
+		fn(arg);
+}
+
+static void
+waiting_expired(void *arg)
+{
+	struct waiting *w = arg;
+	struct rpc *r = w->rpc;
+
+	pthread_mutex_lock(&r->lock);
+	for (struct waiting **at = &r->waiting; *at != NULL; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			w->refs--;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&r->lock);
+	waiting_call(w);
+}
+
+static void
+call_all_waiting(struct rpc *r)
+{
+	for (;;) {
+		pthread_mutex_lock(&r->lock);
+		struct waiting *w = r->waiting;
+		if (w != NULL)
+			r->waiting = w->next;
+		pthread_mutex_unlock(&r->lock);
+		if (w == NULL)
+			return;
+		waiting_call(w);
+	}
+}
+
+bool
+rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg)
+{
+	if (atomic_load(&r->connected) || fn == NULL)
+		return atomic_load(&r->connected);
+	struct waiting *w = malloc(sizeof(*w));
+	if (w == NULL)
+		return true; /* the caller tries again after a pause */
+	*w = (struct waiting){ .rpc = r, .refs = 2, .fn = fn, .arg = arg };
+	pthread_mutex_lock(&r->lock);
+	bool connected = atomic_load(&r->connected) || r->closed;
+	if (!connected) {
+		w->next = r->waiting;
+		r->waiting = w;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (connected) {
+		free(w);
+		return true;
+	}
+	if (timer_at(r->timer, deadline_ns, waiting_expired, w) != 0)
+		waiting_expired(w);
+	return false;
+}
+
+/* Callbacks of nats.c */
+
+static int
+reply_error(natsMsg *msg)
+{
+	return natsMsg_IsNoResponders(msg) ? -ENOTCONN : 0;
+}
+
+static void
+on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
+{
+	struct rpc *r = closure;
+	const char *subject = natsMsg_GetSubject(msg);
+	struct slot held;
+	uint32_t index, generation;
+
+	(void)nc, (void)sub;
+	if (sscanf(subject + strlen(r->inbox), ".%" SCNu32 ".%" SCNu32, &index, &generation) == 2 &&
+	    release(r, index, generation, &held)) {
+		int err = reply_error(msg);
+		held.fn(held.arg, err, err == 0 ? msg : NULL);
+	}
+	natsMsg_Destroy(msg);
+}
+
+/* Then a lost connection is meant. */
+static bool
+is_closed(struct rpc *r)
+{
+	pthread_mutex_lock(&r->lock);
+	bool closed = r->closed;
+	pthread_mutex_unlock(&r->lock);
+	return closed;
+}
+
+static void
+on_disconnected(natsConnection *nc, void *closure)
+{
+	struct rpc *r = closure;
+
+	(void)nc;
+	atomic_store(&r->connected, false);
+	if (!is_closed(r))
+		log_warn(r->lg, "the connection to NATS is lost; trying again until it is back");
+	fail_slots(r, any_slot, NULL, -ENOTCONN);
+	if (!is_closed(r) && r->on_disconnect != NULL)
+		r->on_disconnect(r->on_disconnect_arg);
+}
+
+static void
+on_reconnected(natsConnection *nc, void *closure)
+{
+	struct rpc *r = closure;
+
+	(void)nc;
+	atomic_fetch_add(&r->reconnects, 1);
+	/* Under the lock, so that nobody joins the waiting after they have been called. */
+	pthread_mutex_lock(&r->lock);
+	atomic_store(&r->connected, true);
+	pthread_mutex_unlock(&r->lock);
+	log_info(r->lg, "connected to NATS again");
+	call_all_waiting(r);
+}
+
+static void
+on_closed(natsConnection *nc, void *closure)
+{
+	struct rpc *r = closure;
+
+	(void)nc;
+	pthread_mutex_lock(&r->lock);
+	r->closed_cb = true;
+	pthread_cond_broadcast(&r->closing);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* A refused publish has no reply; the server tells of it here, with the subject between quotes. */
+static void
+on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
+{
+	struct rpc *r = closure;
+	const char *text = NULL;
+
+	(void)sub;
+	natsConnection_GetLastError(nc, &text);
+	log_error(r->lg, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");
+	const char *quote = text != NULL ? strchr(text, '"') : NULL;
+	const char *end = quote != NULL ? strchr(quote + 1, '"') : NULL;
+	if (err != NATS_NOT_PERMITTED || end == NULL)
+		return;
+	uint64_t hash = XXH3_64bits(quote + 1, (size_t)(end - quote - 1));
+	fail_slots(r, slot_has_subject, &hash, -EACCES);
+}
+
+/* Connecting */
+
+static natsStatus
+set_callbacks(struct rpc *r, natsOptions *o)
+{
+	natsStatus s = natsOptions_SetDisconnectedCB(o, on_disconnected, r);
+
+	if (s == NATS_OK)
+		s = natsOptions_SetReconnectedCB(o, on_reconnected, r);
+	if (s == NATS_OK)
+		s = natsOptions_SetClosedCB(o, on_closed, r);
+	if (s == NATS_OK)
+		s = natsOptions_SetErrorHandler(o, on_error, r);
+	return s;
+}
+
+static natsStatus
+subscribe(struct rpc *r)
+{
+	natsInbox *inbox = NULL;
+	char subject[sizeof(r->inbox) + 2];
+
+	natsStatus s = natsInbox_Create(&inbox);
+	if (s != NATS_OK)
+		return s;
+	snprintf(r->inbox, sizeof(r->inbox), "%s", inbox);
+	natsInbox_Destroy(inbox);
+	snprintf(subject, sizeof(subject), "%s.>", r->inbox);
+	s = natsConnection_Subscribe(&r->inbox_sub, r->nc, subject, on_reply, r);
+	/* A dropped reply would look like a lost one; what is under way is bounded by who asks. */
+	if (s == NATS_OK)
+		s = natsSubscription_SetPendingLimits(r->inbox_sub, -1, -1);
+	if (s == NATS_OK)
+		s = natsConnection_Flush(r->nc);
+	return s;
+}
+
+int
+rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer, struct logger *lg,
+    struct buf *why)
+{
+	struct rpc *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->clock = clock;
+	r->timer = timer;
+	r->lg = lg;
+	r->on_disconnect = options->on_disconnect;
+	r->on_disconnect_arg = options->arg;
+	r->sweep_ns = INT64_MAX;
+	atomic_init(&r->connected, false);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->closing, NULL);
+	natsStatus s = set_callbacks(r, options->nats);
+	if (s == NATS_OK)
+		s = natsConnection_Connect(&r->nc, options->nats);
+	if (s == NATS_OK) {
+		atomic_store(&r->connected, true);
+		s = subscribe(r);
+	}
+	if (s != NATS_OK) {
+		buf_printf(why, "cannot connect to NATS: %s", natsStatus_GetText(s));
+		if (r->nc != NULL)
+			rpc_close(r);
+		rpc_free(r);
+		return s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED ? -EACCES : -ENOTCONN;
+	}
+	*out = r;
+	return 0;
+}
+
+void
+rpc_close(struct rpc *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->closed = true;
+	pthread_mutex_unlock(&r->lock);
+	fail_slots(r, any_slot, NULL, -ENOTCONN);
+	call_all_waiting(r);
+	natsSubscription_Destroy(r->inbox_sub);
+	natsConnection_Close(r->nc);
+	pthread_mutex_lock(&r->lock);
+	while (!r->closed_cb)
+		pthread_cond_wait(&r->closing, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void
+rpc_free(struct rpc *r)
+{
+	if (r == NULL)
+		return;
+	natsConnection_Destroy(r->nc);
+	pthread_cond_destroy(&r->closing);
+	pthread_mutex_destroy(&r->lock);
+	free(r->slots);
+	free(r);
+}
+
+/* Requests */
+
+static int
+send(struct rpc *r, const char *subject, const char *reply, const struct rpc_header *headers, size_t header_count, const void *data,
+    size_t size)
+{
+	natsMsg *msg = NULL;
+	natsStatus s = natsMsg_Create(&msg, subject, reply, data, (int)size);
+
+	for (size_t i = 0; s == NATS_OK && i < header_count; i++)
+		s = natsMsgHeader_Set(msg, headers[i].key, headers[i].value);
+	if (s == NATS_OK)
+		s = natsConnection_PublishMsg(r->nc, msg);
+	natsMsg_Destroy(msg);
+	switch ((int)s) {
+	case NATS_OK:
+		return 0;
+	case NATS_NO_MEMORY:
+		return -ENOMEM;
+	case NATS_MAX_PAYLOAD:
+		return -EMSGSIZE;
+	case NATS_INVALID_SUBJECT:
+	case NATS_INVALID_ARG:
+		return -EIO;
+	default:
+		return -ENOTCONN;
+	}
+}
+
+void
+rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
+    size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
+{
+	struct slot want = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns };
+	uint32_t index, generation;
+	char reply[sizeof(r->inbox) + 24];
+	struct slot held;
+	bool arm;
+
+	/* nats.c would keep it for later, and later it may not be wanted any more. */
+	if (!atomic_load(&r->connected)) {
+		fn(arg, -ENOTCONN, NULL);
+		return;
+	}
+	want.subject_hash = XXH3_64bits(subject, strlen(subject));
+	int err = take_slot(r, &want, &index, &generation, &arm);
+	if (err != 0) {
+		fn(arg, err, NULL);
+		return;
+	}
+	if (arm && timer_at(r->timer, deadline_ns, sweep, r) != 0)
+		err = -ENOMEM;
+	snprintf(reply, sizeof(reply), "%s.%" PRIu32 ".%" PRIu32, r->inbox, index, generation);
+	if (err == 0)
+		err = send(r, subject, reply, headers, header_count, data, size);
+	/* A disconnect that came after the slot was taken and before it was looked at has ended it already. */
+	if (err == 0 && !atomic_load(&r->connected))
+		err = -ENOTCONN;
+	if (err != 0 && release(r, index, generation, &held))
+		held.fn(held.arg, err, NULL);
+}
+
+struct call {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	int err;
+	natsMsg *reply;
+};
+
+static int
+copy_reply(natsMsg *msg, natsMsg **copy)
+{
+	const char **keys = NULL;
+	const char *value;
+	int count = 0;
+	natsStatus s =
+	    natsMsg_Create(copy, natsMsg_GetSubject(msg), NULL, natsMsg_GetData(msg), natsMsg_GetDataLength(msg));
+
+	if (s == NATS_OK && natsMsgHeader_Keys(msg, &keys, &count) == NATS_OK)
+		for (int i = 0; i < count && s == NATS_OK; i++)
+			if (natsMsgHeader_Get(msg, keys[i], &value) == NATS_OK)
+				s = natsMsgHeader_Set(*copy, keys[i], value);
+	free((void *)keys);
+	return s == NATS_OK ? 0 : -ENOMEM;
+}
+
+static void
+on_call_reply(void *arg, int err, natsMsg *reply)
+{
+	struct call *c = arg;
+
+	pthread_mutex_lock(&c->lock);
+	c->err = err != 0 ? err : copy_reply(reply, &c->reply);
+	c->done = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int
+rpc_call(struct rpc *r, const char *subject, const void *data, size_t size, int64_t deadline_ns, natsMsg **reply)
+{
+	struct call c = { .done = false };
+
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_cond_init(&c.wake, NULL);
+	rpc_request(r, subject, NULL, 0, data, size, deadline_ns, on_call_reply, &c);
+	pthread_mutex_lock(&c.lock);
+	while (!c.done)
+		pthread_cond_wait(&c.wake, &c.lock);
+	pthread_mutex_unlock(&c.lock);
+	pthread_cond_destroy(&c.wake);
+	pthread_mutex_destroy(&c.lock);
+	*reply = c.reply;
+	if (c.err != 0) {
+		natsMsg_Destroy(c.reply);
+		*reply = NULL;
+	}
+	return c.err;
+}
+
+bool
+rpc_connected(struct rpc *r)
+{
+	return atomic_load(&r->connected);
+}
+
+uint64_t
+rpc_reconnects(struct rpc *r)
+{
+	return atomic_load(&r->reconnects);
+}
+
+int64_t
+rpc_max_payload(struct rpc *r)
+{
+	return natsConnection_GetMaxPayload(r->nc);
+}
+
+natsConnection *
+rpc_connection(struct rpc *r)
+{
+	return r->nc;
+}

@@ -1,0 +1,107 @@
+/*
+ * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
+ * append.c, dedup.c. Nobody else includes this.
+ *
+ * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number:
+ *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts
+ *   2  actor.lock         what this node knows of one actor, and its queue of appends
+ *   3  cache_file.lock    an actor's cached blocks (cache.c)
+ *   4  cache.lock         the list of all blocks (cache.c)
+ *   5  the backend's own  (memory.c, rpc.c), timer.lock
+ * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
+ */
+#ifndef AETHER_STORE_STATE_H
+#define AETHER_STORE_STATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "actor.h"
+#include "backend.h"
+#include "cache.h"
+#include "clock.h"
+#include "dedup.h"
+#include "logger.h"
+#include "store.h"
+#include "table.h"
+#include "timer.h"
+#include "wait.h"
+
+struct store {
+	struct backend *backend;
+	const struct clock *clock;
+	struct logger *lg;
+	struct store_options options;
+	struct cache *cache;
+	struct timer *worker; /* for what an append must look up by blocking */
+
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	struct table actors;
+	struct table namespaces; /* struct known_ns */
+	struct conflict_entry *conflicts[STORE_CONFLICTS]; /* a ring */
+	size_t conflicts_added;
+	struct backend_limits limits;
+	int64_t limits_at_ns; /* 0: never asked */
+	size_t appends;       /* under way */
+	pthread_cond_t idle;  /* appends has become 0 */
+};
+
+struct actor {
+	struct table_link link;
+	struct store *store;
+	size_t refs; /* guarded by store.lock */
+	struct cache_file file;
+
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	bool known;          /* head says what was true at head_at_ns, or later */
+	bool broken;         /* the last record is not one of ours; head is the end of what holds */
+	uint64_t broken_seq; /* that record's sequence */
+	struct head head;
+	int64_t head_at_ns;
+	uint64_t read_to;    /* where the last fetch for a reader ended, and how far it read ahead */
+	size_t read_ahead;
+	struct append_state *active; /* the one append under way, and those that wait behind it */
+	struct append_state *queued;
+	struct append_state **queued_tail;
+	struct dedup *dedup; /* ids seen lately; NULL until an append brings one. Only used by the active append */
+
+	const char *ns; /* both behind name */
+	char name[];
+};
+
+static inline struct actor_name
+actor_full_name(const struct actor *a)
+{
+	return (struct actor_name){ a->ns, a->name };
+}
+
+/* When an operation that begins now must have ended. */
+static inline int64_t
+store_deadline(const struct store *s)
+{
+	return clock_mono(s->clock) + s->options.timeout_ns;
+}
+
+/*
+ * Take what the backend said of the actor's last record. asked_ns: when the question was sent; seen_seq: head.seq then. r NULL: there is none.
+ * Returns true if r is foreign and the end of the part that holds has to be found (actor_find_end).
+ */
+bool actor_learn_locked(struct actor *a, const struct record *r, int64_t asked_ns, uint64_t seen_seq);
+
+/* The chain ends in a record that is not ours: find the head of what holds by reading from the start. Blocks. */
+int actor_find_end(struct actor *a, uint64_t foreign_seq);
+
+/*
+ * Find the record that holds a byte of the file or an event: *base becomes the head before it. until is a head whose record lies at or behind
+ * it. Blocks. 0, -ENOENT (no such), -EIO, or as wait_get.
+ */
+enum replay_key { REPLAY_OFFSET, REPLAY_VERSION };
+int replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
+    struct owned_record *found);
+
+/* Remember a refused append. */
+void store_add_conflict(struct store *s, const struct actor *a, const struct conflict *c);
+
+#endif

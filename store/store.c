@@ -1,0 +1,371 @@
+#include "store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "json.h"
+#include "state.h"
+
+#define LIMITS_MAX_AGE_NS NS_PER_SEC
+
+struct known_ns {
+	struct table_link link;
+	struct ns_info info;
+	int64_t at_ns; /* when the backend was asked */
+	char name[];
+};
+
+struct conflict_entry {
+	struct conflict conflict;
+	char time[CLOCK_RFC3339_LEN + 1];
+	char *ns;
+	char *actor;
+};
+
+int
+store_new(struct store **out, struct backend *backend, const struct clock *clock, struct logger *lg,
+    const struct store_options *options)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int err = -ENOMEM;
+
+	if (s == NULL)
+		goto fail_backend;
+	*s = (struct store){ .backend = backend, .clock = clock, .lg = lg, .options = *options };
+	err = cache_new(&s->cache, options->cache_bytes);
+	if (err != 0)
+		goto fail_store;
+	err = timer_new(&s->worker, clock);
+	if (err != 0)
+		goto fail_cache;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->idle, NULL);
+	*out = s;
+	return 0;
+fail_cache:
+	cache_free(s->cache);
+fail_store:
+	free(s);
+fail_backend:
+	backend->ops->free(backend);
+	return err;
+}
+
+static void
+free_conflict(struct conflict_entry *c)
+{
+	if (c == NULL)
+		return;
+	free(c->ns);
+	free(c->actor);
+	free(c);
+}
+
+void
+store_free(struct store *s)
+{
+	struct table_link *link;
+
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&s->lock);
+	while (s->appends > 0)
+		pthread_cond_wait(&s->idle, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	timer_free(s->worker);
+	s->backend->ops->free(s->backend);
+	cache_free(s->cache);
+	while ((link = table_pop(&s->namespaces)) != NULL)
+		free(container_of(link, struct known_ns, link));
+	table_free(&s->namespaces);
+	table_free(&s->actors);
+	for (size_t i = 0; i < STORE_CONFLICTS; i++)
+		free_conflict(s->conflicts[i]);
+	pthread_cond_destroy(&s->idle);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* Namespaces */
+
+static bool
+ns_match(const struct table_link *link, const void *key)
+{
+	return strcmp(container_of(link, struct known_ns, link)->name, key) == 0;
+}
+
+static struct known_ns *
+known_ns_locked(struct store *s, const char *ns)
+{
+	struct table_link *link = table_find(&s->namespaces, XXH3_64bits(ns, strlen(ns)), ns_match, ns);
+
+	return link == NULL ? NULL : container_of(link, struct known_ns, link);
+}
+
+static void
+forget_ns(struct store *s, const char *ns)
+{
+	pthread_mutex_lock(&s->lock);
+	struct known_ns *known = known_ns_locked(s, ns);
+	if (known != NULL) {
+		table_remove(&s->namespaces, &known->link);
+		free(known);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+learn_ns(struct store *s, const char *ns, const struct ns_info *info, int64_t asked_ns)
+{
+	size_t size = strlen(ns) + 1;
+
+	pthread_mutex_lock(&s->lock);
+	struct known_ns *known = known_ns_locked(s, ns);
+	if (known == NULL && (known = malloc(sizeof(*known) + size)) != NULL) {
+		memcpy(known->name, ns, size);
+		known->at_ns = INT64_MIN;
+		if (table_add(&s->namespaces, XXH3_64bits(ns, size - 1), &known->link) != 0) {
+			free(known);
+			known = NULL;
+		}
+	}
+	if (known != NULL && known->at_ns <= asked_ns) {
+		known->info = *info;
+		known->at_ns = asked_ns;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+int
+store_ns_create(struct store *s, const char *ns, const struct ns_attr *attr)
+{
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = s->backend->ops->ns_create(s->backend, ns, attr, deadline);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	forget_ns(s, ns);
+	return err;
+}
+
+int
+store_ns_remove(struct store *s, const char *ns)
+{
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	bool unknown = false;
+	int err;
+
+	for (;;) {
+		err = s->backend->ops->ns_remove(s->backend, ns, deadline);
+		if (err == -ENOENT && unknown)
+			err = 0; /* it was the answer that was lost */
+		if (err != -ENOTCONN)
+			break;
+		unknown = true;
+		err = wait_retry(s->backend, s->clock, deadline, &tries);
+		if (err != 0)
+			break;
+	}
+	forget_ns(s, ns);
+	return err;
+}
+
+int
+store_ns_set(struct store *s, const char *ns, const struct ns_attr *attr)
+{
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = s->backend->ops->ns_set(s->backend, ns, attr, deadline);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	forget_ns(s, ns);
+	return err;
+}
+
+static bool
+away(struct store *s)
+{
+	struct backend_status status;
+
+	s->backend->ops->status(s->backend, &status);
+	return !status.connected;
+}
+
+int
+store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok, struct ns_info *info)
+{
+	int64_t now = clock_mono(s->clock), deadline = store_deadline(s);
+	unsigned tries = 0;
+	bool fresh_enough = false, known_at_all;
+	int err;
+
+	pthread_mutex_lock(&s->lock);
+	struct known_ns *known = known_ns_locked(s, ns);
+	known_at_all = known != NULL;
+	if (known_at_all) {
+		*info = known->info;
+		fresh_enough = now - known->at_ns < max_age_ns;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (known_at_all && (fresh_enough || (stale_ok && away(s))))
+		return 0;
+	do
+		err = s->backend->ops->ns_info(s->backend, ns, deadline, info);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	if (err == 0)
+		learn_ns(s, ns, info, now);
+	else if (err == -ENOENT)
+		forget_ns(s, ns);
+	return err;
+}
+
+int
+store_ns_list(struct store *s, backend_name_fn fn, void *arg)
+{
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = s->backend->ops->ns_list(s->backend, deadline, fn, arg);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	return err;
+}
+
+int
+store_actor_list(struct store *s, const char *ns, backend_name_fn fn, void *arg)
+{
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = s->backend->ops->actor_list(s->backend, ns, deadline, fn, arg);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	return err;
+}
+
+int
+store_limits(struct store *s, struct backend_limits *limits)
+{
+	int64_t now = clock_mono(s->clock), deadline = store_deadline(s);
+	bool is_away = away(s), good;
+	unsigned tries = 0;
+	int err;
+
+	pthread_mutex_lock(&s->lock);
+	*limits = s->limits;
+	good = s->limits_at_ns != 0 && (is_away || now - s->limits_at_ns < LIMITS_MAX_AGE_NS);
+	pthread_mutex_unlock(&s->lock);
+	if (good)
+		return 0;
+	do
+		err = s->backend->ops->limits(s->backend, deadline, limits);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	if (err == 0) {
+		pthread_mutex_lock(&s->lock);
+		s->limits = *limits;
+		s->limits_at_ns = now;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return err;
+}
+
+void
+store_status(struct store *s, struct backend_status *status)
+{
+	s->backend->ops->status(s->backend, status);
+}
+
+const char *
+store_backend_name(const struct store *s)
+{
+	return s->backend->ops->name;
+}
+
+const struct store_options *
+store_get_options(const struct store *s)
+{
+	return &s->options;
+}
+
+/* Conflicts */
+
+void
+store_add_conflict(struct store *s, const struct actor *a, const struct conflict *c)
+{
+	struct conflict_entry *entry = calloc(1, sizeof(*entry));
+
+	if (entry == NULL)
+		return;
+	entry->conflict = *c;
+	clock_rfc3339(clock_wall(s->clock), entry->time);
+	entry->ns = strdup(a->ns);
+	entry->actor = strdup(a->name);
+	if (entry->ns == NULL || entry->actor == NULL) {
+		free_conflict(entry);
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	struct conflict_entry **slot = &s->conflicts[s->conflicts_added++ % STORE_CONFLICTS];
+	struct conflict_entry *oldest = *slot;
+	*slot = entry;
+	pthread_mutex_unlock(&s->lock);
+	free_conflict(oldest);
+}
+
+static void
+put_conflict(struct buf *out, const struct conflict_entry *c)
+{
+	buf_printf(out, "{\"timestamp\":\"%s\",\"namespace\":", c->time);
+	json_put_string(out, span_of(c->ns));
+	buf_puts(out, ",\"actorId\":");
+	json_put_string(out, span_of(c->actor));
+	buf_printf(out, ",\"currentVersion\":%llu,\"attemptedVersion\":%llu", (unsigned long long)c->conflict.current,
+	    (unsigned long long)c->conflict.attempted);
+	if (c->conflict.id[0] != '\0') {
+		buf_puts(out, ",\"id\":");
+		json_put_string(out, span_of(c->conflict.id));
+	}
+	buf_putc(out, '}');
+}
+
+static bool
+concerns(const struct conflict_entry *c, const char *ns, const char *actor)
+{
+	return c != NULL && (ns == NULL || strcmp(c->ns, ns) == 0) && (actor == NULL || strcmp(c->actor, actor) == 0);
+}
+
+void
+store_conflicts(struct store *s, const char *ns, const char *actor, struct buf *out)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < STORE_CONFLICTS; i++) {
+		const struct conflict_entry *c = s->conflicts[(s->conflicts_added + i) % STORE_CONFLICTS];
+		if (concerns(c, ns, actor)) {
+			put_conflict(out, c);
+			buf_putc(out, '\n');
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_conflict_last(struct store *s, const char *ns, const char *actor, struct buf *out)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 1; i <= STORE_CONFLICTS; i++) {
+		const struct conflict_entry *c = s->conflicts[(s->conflicts_added - i) % STORE_CONFLICTS];
+		if (concerns(c, ns, actor)) {
+			put_conflict(out, c);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+}

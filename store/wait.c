@@ -1,0 +1,118 @@
+#include "wait.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	int err;
+	struct owned_record *out;
+};
+
+static void
+waiter_init(struct waiter *w)
+{
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+}
+
+static void
+waiter_done(struct waiter *w, int err)
+{
+	/* Signalled under the lock: the waiter lies on the other thread's stack and goes away once that thread can go on. */
+	pthread_mutex_lock(&w->lock);
+	w->err = err;
+	w->done = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int
+waiter_wait(struct waiter *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->wake, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->lock);
+	return w->err;
+}
+
+void
+owned_record_free(struct owned_record *r)
+{
+	buf_free(&r->bytes);
+	*r = (struct owned_record){ 0 };
+}
+
+int64_t
+wait_backoff_ns(unsigned tries)
+{
+	return tries < 6 ? (10 * NS_PER_MS) << tries : 500 * NS_PER_MS;
+}
+
+static void
+on_connected(void *arg)
+{
+	waiter_done(arg, 0);
+}
+
+int
+wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns, unsigned *tries)
+{
+	int64_t now = clock_mono(clock);
+
+	if (now >= deadline_ns)
+		return -ETIMEDOUT;
+	struct waiter w = { .done = false };
+	waiter_init(&w);
+	if (!b->ops->wait(b, deadline_ns, on_connected, &w)) {
+		waiter_wait(&w);
+		return clock_mono(clock) >= deadline_ns ? -ETIMEDOUT : 0;
+	}
+	/* Connected, but JetStream does not answer yet; nothing tells when it will. */
+	int64_t at = now + wait_backoff_ns((*tries)++);
+	at = at < deadline_ns ? at : deadline_ns;
+	b->ops->after(b, at, on_connected, &w);
+	waiter_wait(&w);
+	return 0;
+}
+
+static void
+on_record(void *arg, int err, const struct record *r)
+{
+	struct waiter *w = arg;
+
+	if (err == 0) {
+		w->out->record = *r;
+		buf_clear(&w->out->bytes);
+		buf_put_span(&w->out->bytes, r->payload);
+		w->out->record.payload = (struct span){ w->out->bytes.p, w->out->bytes.len };
+		err = w->out->bytes.failed ? -ENOMEM : 0;
+	}
+	waiter_done(w, err);
+}
+
+int
+wait_get(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
+    struct owned_record *out)
+{
+	unsigned tries = 0;
+
+	for (;;) {
+		struct waiter w = { .out = out };
+		int64_t attempt_ns = clock_mono(clock) + WAIT_ATTEMPT_NS;
+		waiter_init(&w);
+		b->ops->get(b, name, g, attempt_ns < deadline_ns ? attempt_ns : deadline_ns, on_record, &w);
+		int err = waiter_wait(&w);
+		if (err != -ENOTCONN && err != -ETIMEDOUT)
+			return err;
+		err = wait_retry(b, clock, deadline_ns, &tries);
+		if (err != 0)
+			return err;
+	}
+}

@@ -1,0 +1,36 @@
+/*
+ * Blocking on a backend: its asynchronous get as a call that returns, and waiting for a connection.
+ *
+ * Must never be called on a backend's own thread.
+ */
+#ifndef AETHER_STORE_WAIT_H
+#define AETHER_STORE_WAIT_H
+
+#include "backend.h"
+#include "clock.h"
+
+/* A question without an answer is asked again after this long: a server may have dropped it while it elected a leader. */
+#define WAIT_ATTEMPT_NS (1500 * NS_PER_MS)
+
+/* A record that owns its payload. All zeros is empty. */
+struct owned_record {
+	struct record record; /* payload points into bytes */
+	struct buf bytes;
+};
+
+void owned_record_free(struct owned_record *r);
+
+/*
+ * After an operation has failed with -ENOTCONN: block until it is worth while to try again. *tries counts, from 0.
+ * Returns 0, or -ETIMEDOUT once deadline_ns has come.
+ */
+int wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns, unsigned *tries);
+
+/* Get a record, trying again until deadline_ns while NATS is away. *out is replaced. 0 or as backend.h says, but never -ENOTCONN. */
+int wait_get(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
+    struct owned_record *out);
+
+/* The pause before the try after `tries` failures, in nanoseconds: doubling from 10 ms to 500 ms. */
+int64_t wait_backoff_ns(unsigned tries);
+
+#endif

@@ -1,0 +1,407 @@
+/*
+ * Does one operation of a file system and prints the exact outcome: OK, or the name of the errno.
+ *
+ *     errno-do OPERATION ARGUMENT...        exit code 0 after OK, 1 after an errno, 2 for wrong usage
+ *
+ * The shell's own echo says "write error" and coreutils try things behind the scenes; tests need to know what one
+ * system call answered. The table at the end lists the operations. Flags are written as open(2) knows them,
+ * without O_ and joined by commas: WRONLY,APPEND,CREAT.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#define APPEND "WRONLY,APPEND,CREAT"
+
+static int
+usage(const char *what)
+{
+	fprintf(stderr, "errno-do: %s\n", what);
+	exit(2);
+}
+
+static int
+parse_flags(char *text)
+{
+	static const struct {
+		const char *name;
+		int flag;
+	} flags[] = { { "RDONLY", O_RDONLY }, { "WRONLY", O_WRONLY }, { "RDWR", O_RDWR }, { "APPEND", O_APPEND },
+		{ "CREAT", O_CREAT }, { "EXCL", O_EXCL }, { "TRUNC", O_TRUNC }, { "SYNC", O_SYNC },
+		{ "DIRECTORY", O_DIRECTORY }, { "TMPFILE", O_TMPFILE } };
+	int result = 0;
+
+	for (char *save = NULL, *t = strtok_r(text, ",", &save); t != NULL; t = strtok_r(NULL, ",", &save)) {
+		size_t i;
+
+		for (i = 0; i < sizeof(flags) / sizeof(*flags) && strcmp(t, flags[i].name) != 0; i++)
+			;
+		if (i == sizeof(flags) / sizeof(*flags))
+			usage(t);
+		result |= flags[i].flag;
+	}
+	return result;
+}
+
+static int
+open_with(const char *path, const char *flags)
+{
+	char copy[128];
+
+	snprintf(copy, sizeof(copy), "%s", flags);
+	return open(path, parse_flags(copy) | O_CLOEXEC, 0666);
+}
+
+/* Like a good program: after a short write goes on with the rest. */
+static int
+write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0)
+			return -1;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Close, and say so if that is what failed; rc is the result so far. */
+static int
+finish(int fd, int rc)
+{
+	int saved = errno;
+
+	if (close(fd) < 0 && rc == 0) {
+		fprintf(stderr, "errno-do: close failed\n");
+		return -1;
+	}
+	errno = saved;
+	return rc;
+}
+
+static int
+do_open(char **a)
+{
+	int fd = open_with(a[0], a[1]);
+
+	return fd < 0 ? -1 : finish(fd, 0);
+}
+
+/* FILE FLAGS TEXT...: open, one write for each TEXT, close. */
+static int
+do_write(char **a)
+{
+	int fd = open_with(a[0], a[1]);
+	int rc = 0;
+
+	if (fd < 0)
+		return -1;
+	for (char **text = a + 2; rc == 0 && *text != NULL; text++)
+		rc = write_all(fd, *text, strlen(*text));
+	return finish(fd, rc);
+}
+
+/* FILE: all of standard input as one write to it. */
+static int
+do_append_stdin(char **a)
+{
+	const size_t cap = 400 << 20;
+	size_t size = 0;
+	char *data = malloc(cap); /* the pages that are not touched cost nothing */
+	ssize_t n;
+	int fd, rc;
+
+	while (data != NULL && size < cap && (n = read(0, data + size, cap - size)) > 0)
+		size += (size_t)n;
+	if (data == NULL || size == cap)
+		usage("append-stdin: too much input");
+	fd = open_with(a[0], APPEND);
+	rc = fd < 0 ? -1 : finish(fd, write_all(fd, data, size));
+	free(data);
+	return rc;
+}
+
+static int
+do_append(char **a)
+{
+	char *args[32] = { a[0], (char[]){ APPEND } };
+	int n = 2;
+
+	for (char **text = a + 1; *text != NULL && n < 31; text++)
+		args[n++] = *text;
+	return do_write(args);
+}
+
+/* FILE FLAGS OFFSET TEXT */
+static int
+do_pwrite(char **a)
+{
+	int fd = open_with(a[0], a[1]);
+
+	return fd < 0 ? -1 : finish(fd, pwrite(fd, a[3], strlen(a[3]), atoll(a[2])) < 0 ? -1 : 0);
+}
+
+/* FILE TEXT: open for append, take O_APPEND away with fcntl, write at offset 0. */
+static int
+do_unappend(char **a)
+{
+	int fd = open_with(a[0], "WRONLY,APPEND");
+
+	if (fd < 0)
+		return -1;
+	return finish(fd, fcntl(fd, F_SETFL, 0) < 0 || pwrite(fd, a[1], strlen(a[1]), 0) < 0 ? -1 : 0);
+}
+
+static int
+do_truncate(char **a)
+{
+	return truncate(a[0], atoll(a[1]));
+}
+
+static int
+do_ftruncate(char **a)
+{
+	int fd = open_with(a[0], "WRONLY,APPEND");
+
+	return fd < 0 ? -1 : finish(fd, ftruncate(fd, atoll(a[1])));
+}
+
+static int
+do_unlink(char **a)
+{
+	return unlink(a[0]);
+}
+
+static int
+do_rename(char **a)
+{
+	return rename(a[0], a[1]);
+}
+
+static int
+do_link(char **a)
+{
+	return link(a[0], a[1]);
+}
+
+static int
+do_symlink(char **a)
+{
+	return symlink(a[0], a[1]);
+}
+
+static int
+do_mkfifo(char **a)
+{
+	return mkfifo(a[0], 0666);
+}
+
+static int
+do_mkdir(char **a)
+{
+	return mkdir(a[0], 0777);
+}
+
+static int
+do_rmdir(char **a)
+{
+	return rmdir(a[0]);
+}
+
+static int
+do_chmod(char **a)
+{
+	return chmod(a[0], (mode_t)strtoul(a[1], NULL, 8));
+}
+
+static int
+do_chown(char **a)
+{
+	return lchown(a[0], (uid_t)atol(a[1]), (gid_t)atol(a[2]));
+}
+
+/* FILE now | FILE SECONDS */
+static int
+do_utimens(char **a)
+{
+	struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	struct timespec then[2] = { { .tv_sec = atol(a[1]) }, { .tv_sec = atol(a[1]) } };
+
+	return utimensat(AT_FDCWD, a[0], strcmp(a[1], "now") == 0 ? now : then, 0);
+}
+
+static int
+do_setxattr(char **a)
+{
+	return setxattr(a[0], a[1], a[2], strlen(a[2]), 0);
+}
+
+static int
+do_removexattr(char **a)
+{
+	return removexattr(a[0], a[1]);
+}
+
+static int
+do_getxattr(char **a)
+{
+	char value[4096];
+
+	return getxattr(a[0], a[1], value, sizeof(value)) < 0 ? -1 : 0;
+}
+
+static int
+do_stat(char **a)
+{
+	struct stat st;
+
+	return lstat(a[0], &st);
+}
+
+/* FILE: read it to its end. */
+static int
+do_read(char **a)
+{
+	char block[65536];
+	ssize_t n;
+	int fd = open_with(a[0], "RDONLY");
+
+	if (fd < 0)
+		return -1;
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		;
+	return finish(fd, n < 0 ? -1 : 0);
+}
+
+/* FILE: map it privately; what the map holds goes to standard error, for it is not an outcome. */
+static int
+do_mmap(char **a)
+{
+	struct stat st;
+	char *p;
+	int fd = open_with(a[0], "RDONLY");
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
+		return finish(fd, -1);
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return finish(fd, -1);
+	fwrite(p, 1, (size_t)st.st_size, stderr);
+	munmap(p, (size_t)st.st_size);
+	return finish(fd, 0);
+}
+
+/* FILE COMMAND: open and read one byte; run the shell command; read the rest through the same handle. */
+static int
+do_held_read(char **a)
+{
+	char block[65536];
+	ssize_t n;
+	int fd = open_with(a[0], "RDONLY");
+
+	if (fd < 0)
+		return -1;
+	if (read(fd, block, 1) != 1 || system(a[1]) != 0)
+		usage("held-read: the byte or the command failed");
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		fwrite(block, 1, (size_t)n, stderr);
+	return finish(fd, n < 0 ? -1 : 0);
+}
+
+/*
+ * FILE PREFIX COUNT SECONDS retry|once: append COUNT events with ids PREFIX-1, PREFIX-2 and so on, one write each, and say which ids
+ * were acknowledged, one a line on standard error. With retry, one that failed is sent again until SECONDS have passed since the start.
+ */
+static int
+do_load(char **a)
+{
+	time_t end = time(NULL) + atol(a[3]);
+	int retry = strcmp(a[4], "retry") == 0;
+	int fd = -1, rc = 0;
+
+	for (long i = 1; i <= atol(a[2]); i++) {
+		char line[512];
+		int n = snprintf(line, sizeof(line), "{\"eventType\":\"Load\",\"id\":\"%s-%ld\",\"data\":{\"n\":%ld}}\n", a[1], i, i);
+
+		do {
+			if (fd < 0)
+				fd = open_with(a[0], APPEND);
+			rc = fd < 0 ? -1 : write_all(fd, line, (size_t)n);
+			if (rc < 0)
+				nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		} while (rc < 0 && retry && time(NULL) < end);
+		if (rc == 0)
+			fprintf(stderr, "%s-%ld\n", a[1], i);
+		else if (retry)
+			return -1;
+		if (time(NULL) >= end)
+			break;
+	}
+	return fd < 0 ? -1 : finish(fd, 0);
+}
+
+static const struct operation {
+	const char *name;
+	int (*run)(char **args);
+	int args; /* at least */
+	const char *what;
+} operations[] = {
+	{ "append", do_append, 2, "FILE TEXT..." },
+	{ "append-stdin", do_append_stdin, 1, "FILE" },
+	{ "chmod", do_chmod, 2, "FILE OCTAL" },
+	{ "chown", do_chown, 3, "FILE UID GID" },
+	{ "ftruncate", do_ftruncate, 2, "FILE SIZE" },
+	{ "getxattr", do_getxattr, 2, "FILE NAME" },
+	{ "held-read", do_held_read, 2, "FILE COMMAND" },
+	{ "link", do_link, 2, "FILE NEW" },
+	{ "load", do_load, 5, "FILE PREFIX COUNT SECONDS retry|once" },
+	{ "mkdir", do_mkdir, 1, "DIR" },
+	{ "mkfifo", do_mkfifo, 1, "FILE" },
+	{ "mmap", do_mmap, 1, "FILE" },
+	{ "open", do_open, 2, "FILE FLAGS" },
+	{ "pwrite", do_pwrite, 4, "FILE FLAGS OFFSET TEXT" },
+	{ "read", do_read, 1, "FILE" },
+	{ "removexattr", do_removexattr, 2, "FILE NAME" },
+	{ "rename", do_rename, 2, "FILE NEW" },
+	{ "rmdir", do_rmdir, 1, "DIR" },
+	{ "setxattr", do_setxattr, 3, "FILE NAME VALUE" },
+	{ "stat", do_stat, 1, "FILE" },
+	{ "symlink", do_symlink, 2, "TARGET NEW" },
+	{ "truncate", do_truncate, 2, "FILE SIZE" },
+	{ "unappend", do_unappend, 2, "FILE TEXT" },
+	{ "unlink", do_unlink, 1, "FILE" },
+	{ "utimens", do_utimens, 2, "FILE now|SECONDS" },
+	{ "write", do_write, 3, "FILE FLAGS TEXT..." },
+};
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(operations) / sizeof(*operations); i++) {
+		if (strcmp(argv[1], operations[i].name) != 0)
+			continue;
+		if (argc - 2 < operations[i].args)
+			usage(operations[i].what);
+		if (operations[i].run(argv + 2) == 0) {
+			puts("OK");
+			return 0;
+		}
+		puts(strerrorname_np(errno));
+		return 1;
+	}
+	for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++)
+		fprintf(stderr, "errno-do %s %s\n", operations[i].name, operations[i].what);
+	return 2;
+}

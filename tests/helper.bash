@@ -1,0 +1,213 @@
+# shellcheck shell=bash
+# The verbs of the bats files. Every file has its own temporary directory D with its own state directory (so its own
+# private nats-server) in it; unless it says otherwise it has one mount, M, with one namespace, N, and each test has an actor of
+# its own, A. Variables: AETHER is the binary, AETHER_NATS_SERVER the nats-server that mounts start (default: the system's).
+
+bats_require_minimum_version 1.5.0
+export BATS_LIB_PATH="${BATS_LIB_PATH:-/usr/lib/bats}"
+bats_load_library bats-support
+bats_load_library bats-assert
+
+: "${AETHER:?the path of the binary to test}"
+ERRNO_DO="${ERRNO_DO:-$(dirname "$AETHER")/tests/errno-do}"
+TESTS="$BATS_TEST_DIRNAME"
+D="$BATS_FILE_TMPDIR"
+M="$D/mnt"
+N="$M/t"
+export AETHER ERRNO_DO TESTS D M N
+# Reports go to files of their own, for a daemon's standard error may lead nowhere; sanitizer_reports looks into both.
+export ASAN_OPTIONS="log_path=$D/san:exitcode=99${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export UBSAN_OPTIONS="log_path=$D/san:print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
+export TSAN_OPTIONS="log_path=$D/san:exitcode=99:second_deadlock_stack=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+
+setup_file() {
+	mount_start
+	mkdir "$N"
+}
+
+setup() {
+	export A="$N/a$BATS_TEST_NUMBER"
+}
+
+teardown_file() {
+	stop_all
+}
+
+# wait_for SECONDS COMMAND...: poll until the command succeeds; fails after SECONDS. The one place where tests sleep.
+wait_for() {
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	until "${@:2}" >/dev/null 2>&1; do
+		if ((${EPOCHREALTIME/./} > end)); then
+			echo "after $1 s still not true: ${*:2}"
+			return 1
+		fi
+		sleep 0.03
+	done
+}
+
+# not COMMAND...: succeeds when it fails; for wait_for, and because bats overlooks a bare "!".
+not() {
+	! "$@"
+}
+
+# assert_errno OK|ERRNO OPERATION ARGUMENT...: the exact outcome of one operation; tests/errno-do.c lists them.
+assert_errno() {
+	local got
+	got="$("$ERRNO_DO" "${@:2}" 2>"$D/errno-do.err")" || true
+	[[ $got == "$1" ]] || fail "$(printf '%.200s ' "${@:2}"): $got instead of $1 $(tail -c 300 "$D/errno-do.err")"
+}
+
+# The latest version of an actor, by its path.
+version_of() {
+	cat "$(dirname "$1")/.aether/actors/$(basename "$1")/version"
+}
+
+# What an actor is: version, size, and a sum of its bytes; also says so of one that does not exist.
+fingerprint() {
+	if [[ -e $1 ]]; then
+		echo "version $(version_of "$1") size $(stat -c %s "$1") sum $(sha256sum <"$1")"
+	else
+		echo absent
+	fi
+}
+
+# assert_refused ERRNO FILE TEXT...: the append fails with exactly that, nothing of it is stored, and the daemon still serves.
+assert_refused() {
+	local before
+	[[ -e $2 ]] || assert_errno OK append "$2" $'first\n'
+	before="$(fingerprint "$2")"
+	assert_errno "$1" append "${@:2}"
+	assert_equal "$(fingerprint "$2")" "$before"
+	assert_errno OK append "$(dirname "$2")/alive" $'still here\n'
+}
+
+# The values of a jq expression over an actor's events, one a line.
+events() {
+	jq -r "${2:-.data.text}" <"$1"
+}
+
+# Are an actor's versions 1, 2, 3 … N?
+assert_versions_1_to() {
+	diff <(jq .version <"$2") <(seq "$1") || fail "the versions of $2 are not 1 to $1"
+}
+
+mounted() {
+	grep -qF " $1 " /proc/self/mountinfo
+}
+
+up_or_ended() {
+	[[ -s $1.rc ]] || { mounted "$1" && [[ -e $1/.aether/version ]]; }
+}
+
+# mount_start [-n NAME] OPTION...: mount at D/NAME (default mnt), with the state directory D/state unless the options choose
+# a server, and wait until it answers. The daemon runs in the foreground of a background job, which keeps its exit code.
+mount_start() {
+	local dir="$D/mnt"
+	if [[ ${1:-} == -n ]]; then
+		dir="$D/$2"
+		shift 2
+	fi
+	[[ " $*" == *" --nats"* || " $*" == *" --store"* || " $*" == *" --state-dir"* ]] || set -- --state-dir "$D/state" "$@"
+	mkdir -p "$dir" 2>/dev/null || true # a stale mountpoint cannot be made, and need not be
+	rm -f "$dir.rc"
+	(
+		rc=0
+		# shellcheck disable=SC2016 # the inner shell expands
+		bash -c 'echo $$ >"$0.pid"; exec "$@"' "$dir" "$AETHER" mount "$dir" -f -o "log=$dir.log" "$@" || rc=$?
+		echo "$rc" >"$dir.rc"
+	) </dev/null >>"$dir.out" 2>&1 3>&- 4>&- &
+	disown # so that a test's own wait does not wait for it
+	wait_for 30 up_or_ended "$dir"
+	[[ ! -s $dir.rc ]] || fail "mount ended with $(cat "$dir.rc"): $(tail "$dir.out" "$dir.log")"
+}
+
+# mount_stop [NAME]: unmount; the daemon must have ended with exit code 0 and without a sanitizer's report.
+mount_stop() {
+	local dir="$D/${1:-mnt}"
+	"$AETHER" umount "$dir"
+	wait_for 10 test -s "$dir.rc"
+	[[ $(cat "$dir.rc") == 0 ]] || fail "the daemon ended with $(cat "$dir.rc"): $(tail "$dir.out" "$dir.log")"
+	sanitizer_reports
+}
+
+# mount_kill [NAME]: kill -9 the daemon.
+mount_kill() {
+	local dir="$D/${1:-mnt}"
+	kill -9 "$(cat "$dir.pid")"
+	wait_for 10 test -s "$dir.rc"
+}
+
+sanitizer_reports() {
+	local found
+	found="$(grep -lE 'ERROR: [A-Za-z]+Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$D"/*.log "$D"/*.out "$D"/san.* \
+		"$D"/state/*.log 2>/dev/null || true)"
+	[[ -z $found ]] || fail "a sanitizer reports: $(head -n 40 "$(head -n 1 <<<"$found")")"
+}
+
+# Stop every mount of this file that still runs, then its own server.
+stop_all() {
+	local pid
+	for pid in "$D"/*.pid; do
+		[[ -e $pid && ! -s ${pid%.pid}.rc ]] || continue
+		mount_stop "$(basename "$pid" .pid)"
+	done
+	[[ ! -e $D/nats/pid ]] || nats_stop
+	sanitizer_reports
+}
+
+# nats_start: run this file's own nats-server, with JetStream in D/nats; after nats_kill or nats_stop the same again at the
+# same port. NATS_CONF holds more lines of its configuration, to be set before the first start.
+nats_start() {
+	local dir="$D/nats"
+	mkdir -p "$dir"
+	rm -f "$dir"/*.ports
+	cat >"$dir/conf" <<-CONF
+		listen: "127.0.0.1:$(cat "$dir/port" 2>/dev/null || echo -1)"
+		jetstream { store_dir: "$dir", ${NATS_JETSTREAM:-} }
+		${NATS_CONF:-}
+	CONF
+	"${AETHER_NATS_SERVER:-nats-server}" -c "$dir/conf" --ports_file_dir "$dir" </dev/null >>"$dir/log" 2>&1 3>&- 4>&- &
+	echo $! >"$dir/pid"
+	disown
+	wait_for 20 compgen -G "$dir/*.ports" || fail "nats-server: $(tail "$dir/log")"
+	wait_for 5 jq -re '.nats[0]' "$dir"/*.ports
+	jq -r '.nats[0]' "$dir"/*.ports | sed 's/.*://' >"$dir/port"
+	NATS_URL="nats://127.0.0.1:$(cat "$dir/port")"
+	export NATS_URL
+}
+
+# nats_kill [SIGNAL]: end it, with SIGKILL if nothing else is said, and wait until it is gone.
+nats_kill() {
+	local pid
+	pid="$(cat "$D/nats/pid")"
+	kill "${1:--KILL}" "$pid" 2>/dev/null || true
+	wait_for 20 not kill -0 "$pid"
+	rm -f "$D/nats/pid"
+}
+
+nats_stop() {
+	nats_kill -TERM
+}
+
+# The processes of this test file whose command line matches, as the runner marks them.
+processes() {
+	local pid
+	for pid in $(pgrep -f "$1"); do
+		if grep -qzxF "AETHER_TEST_MARK=${AETHER_TEST_MARK:-}" "/proc/$pid/environ" 2>/dev/null; then
+			echo "$pid"
+		fi
+	done
+}
+
+none() {
+	[[ -z $(processes "$1") ]]
+}
+
+# kill_all PATTERN...: kill -9 the processes of this test file that match.
+kill_all() {
+	local pids pattern
+	for pattern in "$@"; do
+		mapfile -t pids < <(processes "$pattern")
+		kill -9 "${pids[@]}"
+	done
+}

@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# NATS goes away and comes back; the daemon or the private server dies.
+
+load helper
+
+TIMEOUT=2
+
+setup_file() {
+	nats_start
+	mount_start --nats "$NATS_URL" -o "timeout=$TIMEOUT"
+	mkdir "$N"
+}
+
+setup() {
+	A="$N/a$BATS_TEST_NUMBER"
+	[[ -e $D/nats/pid ]] || nats_start
+	wait_for 20 touch "$N/alive"
+}
+
+# lasts_about_timeout COMMAND...: takes TIMEOUT, give or take, and not much more.
+lasts_about_timeout() {
+	local start=${EPOCHREALTIME/./} took_ms
+	"$@"
+	took_ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+	echo "took $took_ms ms"
+	((took_ms >= TIMEOUT * 900 && took_ms <= TIMEOUT * 1000 + 2500))
+}
+
+@test "without NATS an append fails with ETIMEDOUT after the timeout" {
+	echo before >>"$A"
+	nats_kill
+	lasts_about_timeout assert_errno ETIMEDOUT append "$A" $'lost\n'
+	nats_start
+	wait_for 20 "$ERRNO_DO" append "$A" $'after\n'
+	assert_equal "$(events "$A" | grep -v lost | xargs)" 'before after'
+}
+
+@test "without NATS an append through a handle that is open fails with ETIMEDOUT" {
+	exec 7>>"$A"
+	echo before >&7
+	nats_kill
+	lasts_about_timeout run bash -c 'echo during >&7'
+	assert_output --partial 'timed out'
+	exec 7>&-
+}
+
+@test "without NATS an open fails with ETIMEDOUT, for it could show something old" {
+	echo before >>"$A"
+	cat "$A" >/dev/null
+	nats_kill
+	lasts_about_timeout assert_errno ETIMEDOUT open "$A" RDONLY
+}
+
+@test "without NATS mkdir and the version file fail with ETIMEDOUT" {
+	echo before >>"$A"
+	nats_kill
+	lasts_about_timeout assert_errno ETIMEDOUT mkdir "$M/new"
+	lasts_about_timeout assert_errno ETIMEDOUT read "$N/.aether/actors/${A##*/}/version"
+}
+
+@test "without NATS a handle that is open goes on reading" {
+	seq 100 >>"$A"
+	cat "$A" >"$D/copy"
+	kill_server="kill -9 $(cat "$D/nats/pid"); rm '$D/nats/pid'"
+	start=$SECONDS
+	assert_errno OK held-read "$A" "$kill_server"
+	((SECONDS - start <= 2))
+	cmp "$D/errno-do.err" <(tail -c +2 "$D/copy")
+}
+
+@test "without NATS the status says so, at once" {
+	nats_kill
+	wait_for 5 bash -c '! timeout 1 jq -e ".. | select(. == true)" "$0"' "$M/.aether/status"
+	nats_start
+	wait_for 20 jq -e '.. | select(. == true)' "$M/.aether/status"
+}
+
+@test "several appends wait at the same time, not one after the other" {
+	nats_kill
+	for i in {1..10}; do
+		"$ERRNO_DO" append "$A-$i" $'x\n' >"$D/wait.$i" 3>&- &
+	done
+	lasts_about_timeout wait
+	assert_equal "$(sort "$D"/wait.* | uniq -c | xargs)" '10 ETIMEDOUT'
+}
+
+@test "an append that waits succeeds when NATS returns in time" {
+	echo before >>"$A"
+	nats_kill
+	"$ERRNO_DO" append "$A" $'{"eventType":"T","id":"patient"}\n' >"$D/patient" 3>&- &
+	nats_start
+	wait
+	run cat "$D/patient"
+	assert_output --regexp '^(OK|ETIMEDOUT)$'
+	wait_for 20 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"patient"}\n'
+	assert_equal "$(events "$A" .id | grep -c patient)" 1
+}
+
+@test "with consistency=eventual an open serves what is known" {
+	mount_start -n eventual --nats "$NATS_URL" -o "timeout=$TIMEOUT,consistency=eventual"
+	seq 10 >>"$D/eventual/t/${A##*/}"
+	cat "$D/eventual/t/${A##*/}" >"$D/copy"
+	nats_kill
+	start=$SECONDS
+	cmp "$D/eventual/t/${A##*/}" "$D/copy"
+	((SECONDS - start <= 1))
+	nats_start
+	mount_stop eventual
+}
+
+@test "after a longer absence the mount is whole by itself" {
+	echo before >>"$A"
+	nats_kill
+	for _ in 1 2 3 4; do
+		assert_errno ETIMEDOUT append "$A" $'{"eventType":"T","id":"one"}\n'
+	done
+	nats_start
+	wait_for 10 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"one"}\n'
+	assert_equal "$(events "$A" .id | grep -c '^one$')" 1
+	run cat "$A"
+	assert_success
+}
+
+@test "a server that is frozen is the same as none" {
+	echo before >>"$A"
+	kill -STOP "$(cat "$D/nats/pid")"
+	lasts_about_timeout assert_errno ETIMEDOUT append "$A" $'{"eventType":"T","id":"frozen"}\n'
+	kill -CONT "$(cat "$D/nats/pid")"
+	wait_for 20 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"frozen"}\n'
+	assert_equal "$(events "$A" .id | grep -c frozen)" 1
+}
+
+@test "unmounting works without NATS" {
+	mount_start -n leaving --nats "$NATS_URL" -o "timeout=$TIMEOUT"
+	nats_kill
+	mount_stop leaving
+}
+
+# Writers with ids of their own, some that retry and some that do not; the server is killed and started again and again.
+@test "kill -9 of the server under load: what was acknowledged is there once, nothing is there twice" {
+	for w in 1 2 3; do
+		"$ERRNO_DO" load "$A" "retry$w" 400 60 retry 2>"$D/acked.retry$w" 3>&- &
+		"$ERRNO_DO" load "$A" "once$w" 400 60 once 2>"$D/acked.once$w" 3>&- &
+	done
+	for _ in 1 2 3 4; do
+		wait_for 30 more_lines 150
+		nats_kill
+		nats_start
+	done
+	wait
+	acknowledged_once "$A"
+}
+
+# At least that many lines more were acknowledged than when asked before, or the writers are done.
+more_lines() {
+	local now
+	now="$(cat "$D"/acked.* | wc -l)"
+	if ((now >= $(cat "$D/lines" 2>/dev/null || echo 0) + $1 || $(jobs -rp | wc -l) == 0)); then
+		echo "$now" >"$D/lines"
+	else
+		return 1
+	fi
+}
+
+acknowledged_once() {
+	wait_for 20 cat "$1"
+	jq -r .id <"$1" | sort >"$D/stored"
+	assert_equal "$(uniq -d "$D/stored")" ''
+	assert_equal "$(sort "$D"/acked.* | comm -23 - "$D/stored")" ''
+	jq .version <"$1" | sort -nc
+	(($(wc -l <"$D/stored") > 0))
+}
+
+@test "all writers that retried got all their lines in, in order" {
+	for w in 1 2 3; do
+		diff <(seq -f "retry$w-%g" 400) "$D/acked.retry$w"
+	done
+}
+
+@test "the private server dies: it is started again and appends go on" {
+	mount_start -n private
+	mkdir "$D/private/t"
+	echo before >>"$D/private/t/a"
+	kill_all "nats-server.*$D/state"
+	wait_for 20 "$ERRNO_DO" append "$D/private/t/a" $'{"eventType":"T","id":"after"}\n'
+	assert_equal "$(events "$D/private/t/a" .eventType | xargs)" 'Text T'
+	assert_equal "$(processes "nats-server.*$D/state" | wc -l)" 1
+	mount_stop private
+}
+
+@test "the supervisor dies: appends go on, and the server still ends with the mount" {
+	mount_start -n private
+	kill_all "supervise.*$D/state"
+	wait_for 20 "$ERRNO_DO" append "$D/private/t/b" $'x\n'
+	mount_stop private
+	wait_for 20 none "nats-server.*$D/state"
+}
+
+@test "the daemon dies: mounting again on the stale mountpoint works and everything is there" {
+	mount_start -n private
+	seq 100 >>"$D/private/t/c"
+	before="$(sha256sum <"$D/private/t/c")"
+	mount_kill private
+	assert_errno ENOTCONN stat "$D/private/t"
+	mount_start -n private
+	assert_equal "$(sha256sum <"$D/private/t/c")" "$before"
+	echo more >>"$D/private/t/c"
+	assert_versions_1_to 101 "$D/private/t/c"
+	mount_stop private
+}
+
+@test "umount of a stale mountpoint works" {
+	mount_start -n private
+	mount_kill private
+	"$AETHER" umount "$D/private"
+	run mounted "$D/private"
+	assert_failure
+	wait_for 20 none "nats-server.*$D/state"
+}
+
+@test "SIGTERM to the daemon ends it as umount does" {
+	mount_start -n private
+	seq 10 >>"$D/private/t/d"
+	kill -TERM "$(cat "$D/private.pid")"
+	wait_for 20 test -s "$D/private.rc"
+	assert_equal "$(cat "$D/private.rc")" 0
+	run mounted "$D/private"
+	assert_failure
+}
+
+@test "SIGKILL of everything at once: all that was acknowledged is there" {
+	mount_start -n private
+	"$ERRNO_DO" load "$D/private/t/e" all 300 20 once 2>"$D/acked.all" 3>&- &
+	wait_for 20 bash -c '[[ $(wc -l <"$0") -gt 100 ]]' "$D/acked.all"
+	kill_all "supervise.*$D/state" "nats-server.*$D/state" "aether mount $D/private"
+	wait
+	rm -f "$D"/acked.retry* "$D"/acked.once*
+	mount_start -n private
+	acknowledged_once "$D/private/t/e"
+	mount_stop private
+}
