@@ -1,4 +1,4 @@
-# Aether. `make help` lists the targets.
+# Aether. `make help` lists the targets; V=1 shows the commands.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MODE ?= release
@@ -6,6 +6,7 @@ SAN ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 20
+Q := $(if $(V),,@)
 ROOT := $(filter 0,$(shell id -u))
 MNT ?= $(if $(ROOT),/mnt/aether,$(HOME)/aether)
 
@@ -44,16 +45,17 @@ install_missing = @missing=; for p in $(1); do \
 all: $(BIN) ## build the binary, build/aether (MODE=debug, SAN=address,undefined or SAN=thread: elsewhere under build/)
 
 $(BIN): $(OBJ)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS)
 $(B)/libparts.a: $(PARTS) $(UNIT_PARTS)
 	@rm -f $@; ar rcs $@ $^
 $(UNIT) $(BENCH): $(B)/%: $(B)/%.o $(B)/libparts.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS) -lm
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS) -lm
 $(TOOL): $(B)/tests/errno-do.o
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS)
 $(B)/%.o: %.c $(B)/flags
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@mkdir -p $(@D); echo "  CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 $(B)/flags: FORCE # changes when the compiler or its options do
 	@pkg-config --print-errors --exists $(LIBS) || { echo "Something is missing: make deps installs it."; exit 1; }
 	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' >$@

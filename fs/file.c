@@ -313,23 +313,34 @@ commit(struct file_op *op, const char *data, size_t size)
 }
 
 static void
+refuse(struct file_op *op, int err, const char *why)
+{
+	const struct file *f = op->file;
+
+	log_warn(f->env->lg, "write to %s/%s refused: %s (%s)", f->node->parent->name, f->node->name, why,
+	    strerrorname_np(-err));
+	finish(op, err, 0);
+}
+
+static void
 take_write(struct file *f, struct file_op *op)
 {
 	size_t unfinished = f->lines.pending.len;
 	int err;
 
 	if (f->import && op->offset != f->accepted) {
-		finish(op, -EPERM, 0);
+		refuse(op, -EPERM, "it does not go on where the one before ended");
+		return;
+	}
+	err = lines_offer(&f->lines, op->data, op->size, &op->whole);
+	if (err != 0) {
+		refuse(op, err, err == -EMSGSIZE ? "a line is larger than the server's max_payload allows" : "no memory");
 		return;
 	}
 	f->owner = op->owner;
-	err = lines_offer(&f->lines, op->data, op->size, &op->whole);
-	if (err == -EMSGSIZE && unfinished > 0)
-		log_given_up(f, unfinished, err, "which went on");
-	if (err != 0 || op->whole == 0) {
-		if (err == 0)
-			f->accepted += op->size;
-		finish(op, err, err == 0 ? op->size : 0);
+	if (op->whole == 0) {
+		f->accepted += op->size;
+		finish(op, 0, op->size);
 		return;
 	}
 	if (unfinished == 0) {
@@ -339,7 +350,7 @@ take_write(struct file *f, struct file_op *op)
 	buf_put(&op->text, f->lines.pending.p, unfinished);
 	buf_put(&op->text, op->data, op->whole);
 	if (op->text.failed)
-		finish(op, -ENOMEM, 0);
+		refuse(op, -ENOMEM, "no memory");
 	else
 		commit(op, op->text.p, op->text.len);
 }

@@ -1,8 +1,12 @@
 #include "cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "../store/event.h"
 
 int
 cli_fail(const char *format, ...)
@@ -89,4 +93,16 @@ cli_next(struct cli *c, const char **value, struct buf *why)
 	}
 	*value = inside != NULL || !o->has_value ? inside : c->argv[c->next++];
 	return o->id;
+}
+
+bool
+cli_version(const char *text, uint64_t least, uint64_t *version)
+{
+	char *end;
+
+	errno = 0;
+	*version = strtoull(text, &end, 10);
+	/* strtoull also takes white space and signs. */
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *version >= least &&
+	       *version <= EVENT_VERSION_MAX;
 }

@@ -5,6 +5,7 @@
 #define AETHER_MOUNT_CLI_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "../store/buf.h"
 
@@ -51,5 +52,8 @@ struct cli {
  * CLI_BAD with what is wrong in why. Values are borrowed from argv.
  */
 int cli_next(struct cli *c, const char **value, struct buf *why);
+
+/* Read a version, from least to EVENT_VERSION_MAX, in decimal digits. False if text is anything else. */
+bool cli_version(const char *text, uint64_t least, uint64_t *version);
 
 #endif

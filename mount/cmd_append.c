@@ -233,17 +233,6 @@ append_to(struct append_job *job, const char *input)
 	return code;
 }
 
-static bool
-read_version(const char *text, uint64_t *version)
-{
-	char *end;
-
-	errno = 0;
-	*version = strtoull(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *version >= 1 &&
-	       *version <= EVENT_VERSION_MAX;
-}
-
 static int
 append_main(int argc, char **argv)
 {
@@ -262,7 +251,7 @@ append_main(int argc, char **argv)
 			buf_free(&why);
 			return code;
 		}
-		if (id == VERSION && !read_version(value, &job.compose.version))
+		if (id == VERSION && !cli_version(value, 1, &job.compose.version))
 			return cli_usage(
 			    &command_append, "bad value '%s' of option '--version': it must be 1 to 2^63-1", value);
 		if (id == TYPE && value[0] == '\0')

@@ -167,7 +167,7 @@ serve(struct mount *m)
 	}
 	err = logger_new(&m->lg, text_or_null(&m->log), LOG_LEVEL_INFO);
 	if (err != 0)
-		return fail(m, "cannot open the log %s: %s", m->log.p, strerror(-err));
+		return fail(m, "cannot open the log %s: %s", buf_text(&m->log), strerror(-err));
 	log_info(
 	    m->lg, "aether %s, node %s, mounts %s", AETHER_VERSION, buf_text(&m->node_id), buf_text(&m->mountpoint));
 	err = build(m);
@@ -275,15 +275,15 @@ find_paths(struct mount *m)
 	if (err == 0 && o->log != NULL)
 		err = paths_absolute(&m->log, o->log);
 	else if (err == 0 && !o->foreground) {
-		err = paths_log(&m->log, m->mountpoint.p);
+		err = paths_log(&m->log, buf_text(&m->mountpoint));
 		if (err == -ENOENT)
 			return cli_fail("no home directory for the log: set HOME, or use -o log=");
 		if (err == 0) {
 			slash = strrchr(buf_text(&m->log), '/');
 			*slash = '\0';
-			err = paths_mkdirs(m->log.p, 0700);
+			err = paths_mkdirs(buf_text(&m->log), 0700);
 			if (err != 0)
-				return cli_fail("cannot create %s: %s", m->log.p, strerror(-err));
+				return cli_fail("cannot create %s: %s", buf_text(&m->log), strerror(-err));
 			*slash = '/';
 		}
 	}
@@ -327,19 +327,19 @@ wait_in_front(struct mount *m, pid_t pid, const struct stat *before)
 	int err = daemon_wait(&m->daemon, &why);
 
 	if (err == 0) {
-		err = bounded_stat(m->mountpoint.p, BOUNDED_MS, &now);
+		err = bounded_stat(buf_text(&m->mountpoint), BOUNDED_MS, &now);
 		if (err == 0 && (now.st_dev == before->st_dev || !mountinfo_aether_dev(now.st_dev)))
 			err = -ENOTCONN;
 		if (err != 0)
-			buf_printf(&why, "%s does not answer: %s", m->mountpoint.p, strerror(-err));
+			buf_printf(&why, "%s does not answer: %s", buf_text(&m->mountpoint), strerror(-err));
 		if (err != 0) {
 			kill(pid, SIGTERM);
-			if (mountinfo_aether_at(m->mountpoint.p))
-				unmount(m->mountpoint.p, true, &why);
+			if (mountinfo_aether_at(buf_text(&m->mountpoint)))
+				unmount(buf_text(&m->mountpoint), true, &why);
 		}
 	}
 	if (err != 0)
-		cli_fail("%s\naether: the log is %s", why.len > 0 ? buf_text(&why) : strerror(-err), m->log.p);
+		cli_fail("%s\naether: the log is %s", why.len > 0 ? buf_text(&why) : strerror(-err), buf_text(&m->log));
 	buf_free(&why);
 	return err == 0 ? CLI_DONE : CLI_FAILED;
 }
@@ -357,7 +357,7 @@ run(struct mount *m)
 		return serve(m);
 	log_fd = open(buf_text(&m->log), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (log_fd < 0)
-		return cli_fail("cannot open the log %s: %s", m->log.p, strerror(errno));
+		return cli_fail("cannot open the log %s: %s", buf_text(&m->log), strerror(errno));
 	pid = daemon_fork(&m->daemon, log_fd);
 	if (pid == 0)
 		return serve(m);

@@ -119,16 +119,6 @@ replay(struct replay *r)
 	return code;
 }
 
-static bool
-read_version(const char *text, uint64_t *version)
-{
-	char *end;
-
-	errno = 0;
-	*version = strtoull(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *version <= EVENT_VERSION_MAX;
-}
-
 static int
 replay_main(int argc, char **argv)
 {
@@ -151,7 +141,7 @@ replay_main(int argc, char **argv)
 			return cli_usage(&command_replay, "unexpected argument '%s'", value);
 		if (id == CLI_ARGUMENT)
 			r.path = value;
-		else if (!read_version(value, id == FROM ? &r.from : &r.to))
+		else if (!cli_version(value, 0, id == FROM ? &r.from : &r.to))
 			return cli_usage(&command_replay, "bad value '%s' of option '--%s': it must be a version",
 			    value, options[id].name);
 	}

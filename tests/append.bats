@@ -99,13 +99,27 @@ TIME='20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z'
 	assert_output $'Text\nText\nEvent'
 }
 
+# A shell that redirects closes a copy of its descriptor after every command, and a close ends an unfinished line. So
+# pieces are written by a dd that holds the actor open: what goes into its pipe is one write each.
+exec_writer() {
+	exec 7> >(exec dd of="$A" oflag=append conv=notrunc bs=64k status=none 3>&-)
+	writer=$!
+}
+
+# piece TEXT BYTES: write it; BYTES are all that the writer has written then.
+piece() {
+	printf '%b' "$1" >&7
+	wait_for 5 grep -qx "wchar: $2" "/proc/$writer/io"
+}
+
 @test "a line that arrives in pieces is committed when its newline arrives" {
-	exec 7>>"$A"
-	printf 'ab' >&7
+	exec_writer
+	piece ab 2
 	assert_equal "$(version_of "$A")" 0
-	printf 'c\nd' >&7
+	piece 'c\nd' 5
 	assert_equal "$(version_of "$A") $(events "$A")" '1 abc'
 	exec 7>&-
+	wait_for 5 bash -c '[[ $(jq -r .data.text "$0" | xargs) == "abc d" ]]' "$A"
 }
 
 @test "an unfinished last line is committed on close" {
@@ -119,13 +133,12 @@ TIME='20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z'
 }
 
 @test "pieces from two handles do not mix" {
-	exec 7>>"$A" 8>>"$A"
-	printf 'a' >&7
-	printf 'b' >&8
-	printf 'A\n' >&7
-	printf 'B\n' >&8
-	exec 7>&- 8>&-
-	assert_equal "$(events "$A")" $'aA\nbB'
+	exec_writer
+	piece a 1
+	assert_errno OK append "$A" b $'B\n'
+	piece 'A\n' 3
+	exec 7>&-
+	assert_equal "$(events "$A")" $'bB\naA'
 }
 
 @test "empty lines are skipped" {

@@ -4,10 +4,14 @@
 load helper
 
 setup_file() {
-	mount_start
+	export XDG_STATE_HOME="$D/xdg"
+	mount_start --state-dir "$XDG_STATE_HOME/aether"
 }
 
 @test "every command of the README prints what it says" {
+	mkdir -p "$D/clone/build"
+	ln -sf "$(realpath "$AETHER")" "$D/clone/build/aether"
+	cd "$D/clone"
 	run "$TESTS/console" "$TESTS/../README.md" "$M"
 	assert_success
 	assert_output --regexp '[0-9]+ commands$'
