@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../store/name.h"
+#include "space.h"
 
 struct control_entry {
 	const char *name; /* NULL for a member of a dynamic directory */
@@ -87,11 +88,9 @@ text_status(struct fs_env *env, const struct node *n, struct buf *out)
 	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
 	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);
 	cJSON_AddNumberToObject(status, "uptimeSeconds", (double)(uptime_ns / NS_PER_MS) / 1000);
-	/* How it stands must be readable most of all when something is wrong. */
-	if (store_limits(env->store, &limits) == 0)
-		put_storage(status, &limits, nats.payload_max);
-	else
-		cJSON_AddNullToObject(status, "storage");
+	/* How it stands must be readable at once, most of all when something is wrong. */
+	space_glance(env->space, &limits);
+	put_storage(status, &limits, nats.payload_max);
 	char *text = cJSON_Print(status);
 	cJSON_Delete(status);
 	if (text == NULL)

@@ -8,6 +8,7 @@
  *   files.lock       the list of open actor files (file.c)
  *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
  *   node_table.lock  the nodes and their counts (node.c)
+ *   space.lock       what is known of the storage (space.c)
  */
 #ifndef AETHER_FS_ENV_H
 #define AETHER_FS_ENV_H
@@ -20,6 +21,7 @@
 
 struct files;
 struct node_table;
+struct space;
 
 struct fs_env {
 	struct store *store;
@@ -32,6 +34,7 @@ struct fs_env {
 	int64_t start_mono_ns; /* for the uptime */
 	struct node_table *nodes;
 	struct files *files;
+	struct space *space;
 	_Atomic int64_t root_changed_us; /* when this node last made or removed a namespace, at first start_us */
 };
 

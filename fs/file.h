@@ -62,9 +62,10 @@ enum file_op_kind {
 struct file_op {
 	struct file *file;
 	enum file_op_kind kind;
-	const char *data; /* FILE_WRITE only, as size and offset */
+	const char *data; /* FILE_WRITE only, as size, offset and appending */
 	size_t size;      /* at least 1 */
 	uint64_t offset;
+	bool appending; /* the handle has O_APPEND now, whatever it had when it was opened; offset means nothing then */
 	uint64_t owner; /* who writes or closes, as the kernel tells; 0: not known */
 	/* err 0: written is how much of data is done with, all of it or up to a line's end. Else nothing of data is
 	 * stored. */

@@ -10,6 +10,7 @@
 #include "file.h"
 #include "node.h"
 #include "ops.h"
+#include "space.h"
 
 /* Opening and reading may wait for NATS, each on a thread of its own; writing does not hold one. */
 #define THREADS_MAX 256
@@ -114,7 +115,6 @@ fs_new(struct fs **out, struct store *store, const struct clock *clock, struct l
     const struct fs_options *options)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
-	struct backend_limits limits;
 	int err;
 
 	if (fs == NULL)
@@ -133,8 +133,7 @@ fs_new(struct fs **out, struct store *store, const struct clock *clock, struct l
 	if (err == 0)
 		err = files_new(&fs->env.files);
 	if (err == 0)
-		/* Asked once, there is something to show while NATS is away. */
-		err = store_limits(store, &limits);
+		err = space_new(&fs->env.space, store);
 	if (err != 0)
 		log_error(lg, "cannot start the file system: %s", strerror(-err));
 	else
@@ -197,6 +196,7 @@ fs_free(struct fs *fs)
 		fuse_session_destroy(fs->session);
 	}
 	files_free(fs->env.files);
+	space_free(fs->env.space);
 	node_table_free(fs->env.nodes);
 	free_options(&fs->env.options);
 	free(fs);

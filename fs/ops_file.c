@@ -108,20 +108,26 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		close_control(fi);
 }
 
+/* A copy, because the reader may have its bytes and close the file before the reply has returned here. */
+static int
+read_control(const struct buf *text, uint64_t offset, size_t size, struct buf *out)
+{
+	size_t from = offset < text->len ? (size_t)offset : text->len;
+
+	buf_put(out, text->p + from, size < text->len - from ? size : text->len - from);
+	return out->failed ? -ENOMEM : 0;
+}
+
 void
 ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct buf out = { 0 };
 	int err;
 
-	if (node_in(req, ino)->kind == NODE_CONTROL) {
-		const struct buf *text = text_of(fi);
-		size_t from = (uint64_t)offset < text->len ? (size_t)offset : text->len;
-		fuse_reply_buf(
-		    req, text->len > 0 ? text->p + from : NULL, size < text->len - from ? size : text->len - from);
-		return;
-	}
-	err = file_read(file_of(fi), (uint64_t)offset, size, &out);
+	if (node_in(req, ino)->kind == NODE_CONTROL)
+		err = read_control(text_of(fi), (uint64_t)offset, size, &out);
+	else
+		err = file_read(file_of(fi), (uint64_t)offset, size, &out);
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
@@ -194,6 +200,7 @@ ops_file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 		return;
 	}
 	l->op.offset = (uint64_t)offset;
+	l->op.appending = (fi->flags & O_APPEND) != 0;
 	fuse_req_interrupt_func(req, interrupted, l);
 	file_submit(&l->op);
 }

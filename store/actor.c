@@ -92,7 +92,7 @@ reset_locked(struct actor *a, int64_t asked_ns)
 }
 
 bool
-actor_learn_locked(struct actor *a, const struct record *r, int64_t asked_ns, uint64_t seen_seq)
+actor_learn_locked(struct actor *a, const struct record *r, bool fresh, int64_t asked_ns, uint64_t seen_seq)
 {
 	const char *why;
 
@@ -103,8 +103,8 @@ actor_learn_locked(struct actor *a, const struct record *r, int64_t asked_ns, ui
 	}
 	uint64_t seq = r != NULL ? r->seq : 0;
 	if (a->known && seq < a->head.seq) {
-		/* Overtaken by an append of our own; or else the actor was erased since, and what we know is void. */
-		if (a->head.seq != seen_seq)
+		/* Overtaken by an append of our own, or late; or else the actor was erased since, and what we know is void. */
+		if (!fresh || a->head.seq != seen_seq)
 			return false;
 		reset_locked(a, asked_ns);
 	}
@@ -128,7 +128,8 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 
 	pthread_mutex_lock(&a->lock);
 	*seen_seq = a->head.seq;
-	if (a->known && (now - a->head_at_ns < max_age_ns || (stale_ok && is_away))) {
+	bool at_all = a->known || a->head.seq != 0;
+	if ((a->known && now - a->head_at_ns < max_age_ns) || (at_all && stale_ok && is_away)) {
 		*head = a->head;
 		answer = a->head.seq != 0 || a->broken ? 1 : -ENOENT;
 	}
@@ -154,7 +155,7 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
 	if (err == 0 || err == -ENOENT) {
 		pthread_mutex_lock(&a->lock);
-		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, now, seen_seq);
+		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, g.fresh, now, seen_seq);
 		*head = a->head;
 		pthread_mutex_unlock(&a->lock);
 		if (err == 0 && find_end) {
@@ -165,6 +166,11 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 		} else if (err == -ENOENT && head->seq != 0) {
 			err = 0; /* an append of ours came in between */
 		}
+	}
+	if (err == -ETIMEDOUT && stale_ok) {
+		/* A server that hangs is as good as away. */
+		answer = known_head(a, now, max_age_ns, true, true, head, &seen_seq);
+		err = answer > 0 ? 0 : err;
 	}
 	owned_record_free(&last);
 	return err;

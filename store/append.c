@@ -24,6 +24,8 @@ struct append_state {
 	bool unknown;   /* a publish that continued base has an unknown outcome */
 	bool check_due; /* whether our record is stored has to be found out first, by asking for */
 	struct backend_get check;
+	bool refused; /* though no record was seen behind base, one was offered there and refused */
+	unsigned depth; /* how many appends have each begun inside the end of the one before, at most */
 	bool fresh; /* base is what the backend said last, during this append */
 	bool looked;  /* ids were looked up while looked_seq was the last record */
 	uint64_t looked_seq;
@@ -141,11 +143,19 @@ complete(struct append_state *st, int err)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void
+begin_next(void *arg)
+{
+	step_begin(arg);
+}
+
 /* End the active append and let the next begin. */
 static void
 finish(struct append_state *st, int err)
 {
 	struct actor *a = st->actor;
+	struct backend *b = a->store->backend;
+	unsigned depth = st->depth + 1;
 
 	pthread_mutex_lock(&a->lock);
 	struct append_state *next = a->queued;
@@ -158,8 +168,14 @@ finish(struct append_state *st, int err)
 		a->known = false;
 	pthread_mutex_unlock(&a->lock);
 	complete(st, err);
-	if (next != NULL)
+	if (next == NULL)
+		return;
+	/* Where all calls end at once, a long queue would eat up the stack. */
+	next->depth = depth % APPEND_DEPTH;
+	if (next->depth != 0)
 		step_begin(next);
+	else
+		b->ops->after(b, 0, begin_next, next);
 }
 
 static void
@@ -175,6 +191,11 @@ finish_error(struct append_state *st, int err)
 	/* The backend waits for nobody: what it cannot reach is late for us once the deadline has come. */
 	if (err == -ENOTCONN)
 		err = -ETIMEDOUT;
+	/* What becomes of a later attempt, or of looking, says nothing of an earlier one that may be on its way (invariant 5). */
+	if (st->unknown && err != -ETIMEDOUT) {
+		report(st, err, 0, reason(err));
+		err = -ETIMEDOUT;
+	}
 	finish_refused(st, err, 0, reason(err));
 }
 
@@ -235,6 +256,8 @@ on_waited(void *arg)
 
 	pthread_mutex_lock(&st->actor->lock);
 	bool ended = st->phase == ENDED;
+	if (!ended)
+		st->phase = st->check_due ? CHECK : HEAD; /* from here on a cancellation leaves it to us */
 	pthread_mutex_unlock(&st->actor->lock);
 	if (ended)
 		unref(st);
@@ -282,7 +305,7 @@ on_head(void *arg, int err, const struct record *r)
 		finish_error(st, err);
 	} else {
 		pthread_mutex_lock(&a->lock);
-		bool foreign = actor_learn_locked(a, r, st->asked_ns, st->seen_seq) || a->broken;
+		bool foreign = actor_learn_locked(a, r, true, st->asked_ns, st->seen_seq) || a->broken;
 		struct head head = a->head;
 		pthread_mutex_unlock(&a->lock);
 		st->fresh = true;
@@ -380,15 +403,18 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 		commit(st, seq);
 	} else if (err == 0) {
 		st->check_due = true;
-		st->check = (struct backend_get){ .kind = GET_SEQ, .seq = seq };
+		st->check = (struct backend_get){ .kind = GET_SEQ, .seq = seq, .fresh = true };
 		step_check(st);
 	} else if (err == -ESTALE && too_late(st)) {
 		finish_error(st, -ETIMEDOUT);
 	} else if (err == -ESTALE && st->unknown) {
+		st->refused = true;
 		check_behind_base(st);
 		step_check(st);
 	} else if (err == -ESTALE) {
 		lost_race(st);
+	} else if (err == -EHOSTUNREACH) {
+		go_on_later(st, -ENOTCONN, step_head);
 	} else if (err == -ETIMEDOUT || err == -ENOTCONN) {
 		st->unknown = true;
 		check_behind_base(st);
@@ -483,7 +509,7 @@ step_encode(struct append_state *st, struct head head)
 	uint64_t current = 0;
 
 	st->base = head;
-	st->unknown = st->check_due = false;
+	st->unknown = st->check_due = st->refused = false;
 	if (is_marker(st)) {
 		encode_marker(st);
 		return;
@@ -536,6 +562,10 @@ on_checked(void *arg, int err, const struct record *r)
 		finish_refused(st, err, st->batch.failed_line, st->batch.why);
 	} else if (err != 0 && err != -ENOENT) {
 		finish_error(st, err);
+	} else if (err == -ENOENT && st->check.kind == GET_NEXT && st->refused) {
+		/* What stands in the way does not show yet, or base was erased: do not ask in a circle. */
+		st->refused = false;
+		pause_for(st, wait_backoff_ns(st->tries++));
 	} else if (err == -ENOENT && st->check.kind == GET_NEXT) {
 		publish(st);
 	} else {
@@ -596,7 +626,6 @@ actor_append(struct actor *a, struct append *ap)
 	struct store *s = a->store;
 	struct append_state *st = calloc(1, sizeof(*st));
 
-	ap->state = NULL;
 	ap->consumed = 0;
 	ap->version = 0;
 	if (st == NULL) {

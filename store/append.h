@@ -11,7 +11,8 @@
  *           -> HEAD                     compare-and-set lost: somebody else appended
  *           -> CHECK                    outcome unknown, or the message id was there already
  *           -> WAITING                  no connection: outcome unknown
- *   CHECK   -> HEAD | SENT | WAITING | ENDED     asked for the record that would be ours
+ *   CHECK   -> HEAD | SENT | WAITING | ENDED     asked for the record that would be ours; WAITING also where one is refused
+ *                                       and no other shows
  *   WAITING -> HEAD | CHECK | ENDED     for a connection, or a pause
  *
  * Invariants:
@@ -22,7 +23,8 @@
  *      is offered again for the same base: (1) keeps the stray attempt and the new one from both being stored.
  *   3. Ids are fixed when the lines are parsed; every attempt offers the same ids.
  *   4. done is called once, at the latest soon after the deadline; success only after an acknowledgement or after reading our record back.
- *   5. Nothing is stored if done says anything but success or -ETIMEDOUT.
+ *   5. Nothing is stored if done says anything but success or -ETIMEDOUT: an error that comes while an earlier attempt's
+ *      outcome is unknown is reported as -ETIMEDOUT.
  *   6. -EINTR is only said before the first publish.
  */
 #ifndef AETHER_STORE_APPEND_H
@@ -34,5 +36,8 @@
 /* After so many lost races in a row pauses of random length are put in, of up to APPEND_PAUSE_MAX_NS. */
 #define APPEND_RACES 4
 #define APPEND_PAUSE_MAX_NS (20 * NS_PER_MS)
+
+/* So many queued appends may begin one inside the end of the other, on one stack. */
+#define APPEND_DEPTH 32
 
 #endif

@@ -14,6 +14,7 @@
  *   -ETIMEDOUT  no answer before the deadline; a publish may or may not be stored
  *   -ENOTCONN   there is no connection, or nobody answered for JetStream, now: wait for backend_wait or try later. A publish may
  *               or may not be stored
+ *   -EHOSTUNREACH (publish) nobody listens for the namespace, now: surely not stored
  *   -EACCES     NATS refuses · -ENOSPC storage or limits exhausted · -EMSGSIZE payload over the limit · -EIO anything else
  */
 #ifndef AETHER_STORE_BACKEND_H

@@ -15,6 +15,22 @@ arena_text(struct arena *a, const char *text, size_t len)
 	return (struct span){ copy, len };
 }
 
+/* One system call for many ids, but for no more than there have been lines: most batches have one. */
+static struct span
+make_id(struct batch *b, const struct clock *clock)
+{
+	char uuid[UUID_LEN + 1];
+
+	if (b->random_left == 0) {
+		size_t ids = b->count < 1 ? 1 : b->count < BATCH_DRAW ? b->count : BATCH_DRAW;
+		b->random_left = ids * UUID_RANDOM;
+		clock->random(clock, b->random + sizeof(b->random) - b->random_left, b->random_left);
+	}
+	clock_uuid7_at(b->now_us, b->random + sizeof(b->random) - b->random_left, uuid);
+	b->random_left -= UUID_RANDOM;
+	return arena_text(&b->arena, uuid, UUID_LEN);
+}
+
 static int
 add_line(struct batch *b, const struct event *ev, size_t end, const struct clock *clock)
 {
@@ -28,11 +44,8 @@ add_line(struct batch *b, const struct event *ev, size_t end, const struct clock
 	}
 	struct batch_line *line = &b->lines[b->count];
 	*line = (struct batch_line){ .event = *ev, .id = ev->id, .end = end };
-	if (line->id.p == NULL) {
-		char uuid[UUID_LEN + 1];
-		clock_uuid7(clock, uuid);
-		line->id = arena_text(&b->arena, uuid, UUID_LEN);
-	}
+	if (line->id.p == NULL)
+		line->id = make_id(b, clock);
 	if (line->id.p == NULL)
 		return -ENOMEM;
 	b->user_ids |= ev->id.p != NULL;

@@ -17,6 +17,9 @@
 #include "record.h"
 #include "store.h"
 
+/* Ids whose random bytes are drawn at once, at most. */
+#define BATCH_DRAW 64
+
 struct batch_line {
 	struct event event; /* as the user wrote it */
 	struct span id;     /* the user's or one made here */
@@ -37,6 +40,8 @@ struct batch {
 	struct span actor;   /* borrowed */
 	struct span now;     /* the timestamp of events without one */
 	int64_t now_us;
+	unsigned char random[BATCH_DRAW * UUID_RANDOM];
+	size_t random_left;  /* bytes at the end of random that no id has used */
 	size_t failed_line;  /* after an error: the number of the input line, from 1 */
 	const char *why;     /* after an error: static text */
 };

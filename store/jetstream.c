@@ -29,6 +29,7 @@ struct op {
 	} fn;
 	void *arg;
 	struct backend_get want;
+	bool late;     /* the first question had no answer */
 	char *subject; /* of the actor */
 	char *ns;
 };
@@ -86,6 +87,8 @@ stream_answer(int err, natsMsg *reply)
 
 	if (err == 0)
 		err = js_api_parse(reply, &info);
+	else if (err == -EHOSTUNREACH)
+		err = -ENOTCONN;
 	cJSON_Delete(info);
 	/* It is there, but does not listen at this moment. */
 	return err == 0 ? -ENOTCONN : err;
@@ -103,7 +106,9 @@ publish_done(struct op *op, int err, uint64_t seq, bool duplicate)
 static void
 on_publish_stream(void *arg, int err, natsMsg *reply)
 {
-	publish_done(arg, stream_answer(err, reply), 0, false);
+	err = stream_answer(err, reply);
+	/* We are here because nobody got the publish. */
+	publish_done(arg, err == -ENOTCONN || err == -ETIMEDOUT ? -EHOSTUNREACH : err, 0, false);
 }
 
 static void
@@ -114,7 +119,7 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 	uint64_t seq = 0;
 	bool duplicate = false;
 
-	if (err == -ENOTCONN && rpc_connected(op->js->rpc)) {
+	if (err == -EHOSTUNREACH) {
 		ask_for_stream(op, on_publish_stream);
 		return;
 	}
@@ -163,7 +168,10 @@ get_done(struct op *op, int err, const struct record *r)
 static void
 on_get_stream(void *arg, int err, natsMsg *reply)
 {
-	get_done(arg, stream_answer(err, reply), NULL);
+	struct op *op = arg;
+
+	err = stream_answer(err, reply);
+	get_done(op, op->late && err == -ENOTCONN ? -ETIMEDOUT : err, NULL);
 }
 
 static void
@@ -172,7 +180,9 @@ on_get_reply(void *arg, int err, natsMsg *reply)
 	struct op *op = arg;
 	struct record r;
 
-	if (err == -ENOTCONN && rpc_connected(op->js->rpc)) {
+	/* nats-server 2.9 goes on listening for direct gets of a stream that was deleted, and does not answer them. */
+	if (err == -EHOSTUNREACH || (err == -ETIMEDOUT && rpc_connected(op->js->rpc))) {
+		op->late = err == -ETIMEDOUT;
 		ask_for_stream(op, on_get_stream);
 		return;
 	}
@@ -189,6 +199,8 @@ on_leader_reply(void *arg, int err, natsMsg *reply)
 	struct js_leader_message m = { 0 };
 	struct record r;
 
+	if (err == -EHOSTUNREACH)
+		err = -ENOTCONN;
 	if (err == 0)
 		err = js_message_leader(reply, op->subject, &m, &r);
 	get_done(op, err, err == 0 ? &r : NULL);
@@ -218,6 +230,8 @@ jetstream_get(struct backend *b, struct actor_name name, struct backend_get g, i
 	struct op *op = op_new(js, name, deadline_ns, arg);
 	struct buf subject = { 0 }, body = { 0 };
 	bool leader = g.fresh && js_known_replicas(js, name.ns) != 1;
+	/* Leaves time to ask for the stream. */
+	int64_t half_ns = deadline_ns - (deadline_ns - clock_mono(js->clock)) / 2;
 
 	if (op == NULL) {
 		fn(arg, -ENOMEM, NULL);
@@ -232,7 +246,8 @@ jetstream_get(struct backend *b, struct actor_name name, struct backend_get g, i
 	if (to == NULL || body.failed)
 		get_done(op, -ENOMEM, NULL);
 	else
-		rpc_request(js->rpc, to, NULL, 0, body.p, body.len, deadline_ns, leader ? on_leader_reply : on_get_reply, op);
+		rpc_request(js->rpc, to, NULL, 0, body.p, body.len, leader ? deadline_ns : half_ns,
+		    leader ? on_leader_reply : on_get_reply, op);
 	buf_free(&subject);
 	buf_free(&body);
 }

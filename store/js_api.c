@@ -97,6 +97,9 @@ js_api_call(struct rpc *rpc, const char *what, const char *stream, cJSON *reques
 	const char *to = buf_text(&subject);
 	if (to != NULL && (request == NULL || body != NULL))
 		err = rpc_call(rpc, to, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
+	/* JetStream is not there, or not yet. */
+	if (err == -EHOSTUNREACH)
+		err = -ENOTCONN;
 	if (err == 0)
 		err = js_api_parse(msg, reply);
 	natsMsg_Destroy(msg);

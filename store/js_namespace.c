@@ -331,6 +331,8 @@ publish_probe(struct jetstream *js, const char *ns, int64_t deadline_ns)
 	const char *to = buf_text(&subject);
 	if (to != NULL)
 		err = rpc_call(js->rpc, to, NULL, 0, deadline_ns, &msg);
+	if (err == -EHOSTUNREACH)
+		err = -ENOTCONN;
 	if (err == 0)
 		err = js_api_parse(msg, &reply);
 	natsMsg_Destroy(msg);

@@ -60,7 +60,7 @@ cover(struct actor *a, const struct head *head, int64_t deadline_ns)
 	for (uint64_t seq = head->seq; err == 0 && seq > known_seq && count < DEDUP_RECORDS_MAX && bytes < DEDUP_BYTES_MAX;) {
 		struct owned_record *r = &records[count];
 		struct backend_get g = { .kind = GET_SEQ, .seq = seq };
-		err = wait_get(s->backend, s->clock, actor_full_name(a), g, deadline_ns, r);
+		err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, deadline_ns, r);
 		if (err != 0 || r->record.foreign || r->record.time_us < since_us)
 			break;
 		count++;

@@ -67,31 +67,50 @@ take(void *arg, const struct record *r)
 	return enough(f) ? 1 : 0;
 }
 
-/* Follow the chain from f->at until enough(f). A record that is missing on the way is a broken chain. */
+/* The next few records, one by one. -ENOENT: there is none though the chain goes on. */
 static int
-run_fetch(struct fetch *f)
+fetch_singly(struct fetch *f)
 {
 	struct store *s = f->actor->store;
-	struct actor_name name = actor_full_name(f->actor);
 	struct owned_record next = { 0 };
 	int err = 0;
 
 	for (unsigned i = 0; i < SINGLE_GETS && err == 0 && !enough(f); i++) {
 		struct backend_get g = { .kind = GET_NEXT, .seq = f->at.seq + 1 };
-		err = wait_get(s->backend, s->clock, name, g, store_deadline(s), &next);
+		err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), &next);
 		if (err == 0)
 			take(f, &next.record);
 	}
 	owned_record_free(&next);
-	if (err == 0 && !enough(f)) {
-		int64_t deadline = store_deadline(s);
-		unsigned tries = 0;
-		do
-			err = s->backend->ops->scan(
-			    s->backend, name, f->at.seq + 1, f->until_seq, s->options.timeout_ns, take, f);
-		while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
-		if (err == 0 && !enough(f))
-			err = -ENOENT;
+	return err;
+}
+
+static int
+fetch_by_scan(struct fetch *f)
+{
+	struct store *s = f->actor->store;
+	int64_t deadline = store_deadline(s);
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = s->backend->ops->scan(s->backend, actor_full_name(f->actor), f->at.seq + 1, f->until_seq,
+		    s->options.timeout_ns, take, f);
+	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+	return err;
+}
+
+/* Follow the chain from f->at until enough(f). A record that is missing on the way is a broken chain. */
+static int
+run_fetch(struct fetch *f)
+{
+	int err = fetch_singly(f);
+
+	/* A scan ends early where the replica that serves it is behind; single gets tell that from a missing record. */
+	while (err == 0 && !enough(f)) {
+		err = fetch_by_scan(f);
+		if (err == 0)
+			err = fetch_singly(f);
 	}
 	if (err == -ENOENT)
 		report_broken(f, f->at.seq + 1, "a record is missing");
@@ -122,7 +141,7 @@ replay_locate(struct actor *a, const struct head *until, enum replay_key key, ui
 	/* Sequences of other actors lie between ours: a probe gives our first record at or behind it. */
 	while (lo <= hi) {
 		struct backend_get g = { .kind = GET_NEXT, .seq = lo + (hi - lo) / 2 };
-		int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), found);
+		int err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), found);
 		if (err != 0 && err != -ENOENT)
 			return err;
 		if (err == -ENOENT || found->record.seq > hi || is_behind(&found->record, key, value)) {
@@ -137,7 +156,7 @@ replay_locate(struct actor *a, const struct head *until, enum replay_key key, ui
 		} else {
 			struct owned_record prev = { 0 };
 			g = (struct backend_get){ .kind = GET_SEQ, .seq = found->record.prev_seq };
-			err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &prev);
+			err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &prev);
 			if (err == 0)
 				*base = record_head(&prev.record);
 			owned_record_free(&prev);

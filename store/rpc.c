@@ -11,7 +11,7 @@
 
 /* A reply names the slot and its generation, so that one that comes too late never meets the slot's next user. */
 struct slot {
-	rpc_fn fn; /* NULL: free */
+	rpc_fn fn; /* NULL: free, or taken for a request that is still being put together */
 	void *arg;
 	int64_t deadline_ns;
 	uint64_t subject_hash;
@@ -72,13 +72,12 @@ add_slots_locked(struct rpc *r)
 	return 0;
 }
 
-/* Take a slot. *arm says that the caller must see to a sweep at deadline_ns. */
+/* Take a slot, which holds nothing yet. */
 static int
-take_slot(struct rpc *r, const struct slot *want, uint32_t *index, uint32_t *generation, bool *arm)
+take_slot(struct rpc *r, uint32_t *index, uint32_t *generation)
 {
 	int err = 0;
 
-	*arm = false;
 	pthread_mutex_lock(&r->lock);
 	if (r->closed)
 		err = -ENOTCONN;
@@ -86,18 +85,40 @@ take_slot(struct rpc *r, const struct slot *want, uint32_t *index, uint32_t *gen
 		err = add_slots_locked(r);
 	if (err == 0) {
 		*index = r->first_free - 1;
-		struct slot *s = &r->slots[*index];
-		r->first_free = s->next_free;
-		*generation = s->generation;
-		*s = *want;
-		s->generation = *generation;
-		if (want->deadline_ns < r->sweep_ns) {
-			r->sweep_ns = want->deadline_ns;
-			*arm = true;
-		}
+		r->first_free = r->slots[*index].next_free;
+		*generation = r->slots[*index].generation;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return err;
+}
+
+/* Give back a slot that holds nothing. */
+static void
+return_slot(struct rpc *r, uint32_t index)
+{
+	pthread_mutex_lock(&r->lock);
+	r->slots[index].next_free = r->first_free;
+	r->first_free = index + 1;
+	pthread_mutex_unlock(&r->lock);
+}
+
+/*
+ * From here on the request in the slot may end at any moment, and its owner may then free all that it was made of. Returns true
+ * if the caller must see to a sweep at its deadline.
+ */
+static bool
+fill_slot(struct rpc *r, uint32_t index, const struct slot *request)
+{
+	pthread_mutex_lock(&r->lock);
+	struct slot *s = &r->slots[index];
+	uint32_t generation = s->generation;
+	*s = *request;
+	s->generation = generation;
+	bool arm = request->deadline_ns < r->sweep_ns;
+	if (arm)
+		r->sweep_ns = request->deadline_ns;
+	pthread_mutex_unlock(&r->lock);
+	return arm;
 }
 
 /* Free a slot and hand out what it held; false if it is not in use under that generation any more. */
@@ -168,6 +189,12 @@ sweep(void *arg)
 	struct rpc *r = arg;
 	int64_t now = clock_mono(r->clock), next = INT64_MAX;
 
+	/* Another has been here since this one was armed, and has armed the next. */
+	pthread_mutex_lock(&r->lock);
+	bool is_due = now >= r->sweep_ns;
+	pthread_mutex_unlock(&r->lock);
+	if (!is_due)
+		return;
 	fail_slots(r, slot_is_due, &now, -ETIMEDOUT);
 	pthread_mutex_lock(&r->lock);
 	for (uint32_t i = 0; i < r->slot_count; i++)
@@ -263,7 +290,7 @@ rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg)
 static int
 reply_error(natsMsg *msg)
 {
-	return natsMsg_IsNoResponders(msg) ? -ENOTCONN : 0;
+	return natsMsg_IsNoResponders(msg) ? -EHOSTUNREACH : 0;
 }
 
 static void
@@ -455,17 +482,8 @@ rpc_free(struct rpc *r)
 /* Requests */
 
 static int
-send(struct rpc *r, const char *subject, const char *reply, const struct rpc_header *headers, size_t header_count, const void *data,
-    size_t size)
+nats_errno(natsStatus s)
 {
-	natsMsg *msg = NULL;
-	natsStatus s = natsMsg_Create(&msg, subject, reply, data, (int)size);
-
-	for (size_t i = 0; s == NATS_OK && i < header_count; i++)
-		s = natsMsgHeader_Set(msg, headers[i].key, headers[i].value);
-	if (s == NATS_OK)
-		s = natsConnection_PublishMsg(r->nc, msg);
-	natsMsg_Destroy(msg);
 	switch ((int)s) {
 	case NATS_OK:
 		return 0;
@@ -481,33 +499,47 @@ send(struct rpc *r, const char *subject, const char *reply, const struct rpc_hea
 	}
 }
 
+static int
+make_message(natsMsg **msg, const char *subject, const char *reply, const struct rpc_header *headers, size_t header_count,
+    const void *data, size_t size)
+{
+	natsStatus s = natsMsg_Create(msg, subject, reply, data, (int)size);
+
+	for (size_t i = 0; s == NATS_OK && i < header_count; i++)
+		s = natsMsgHeader_Set(*msg, headers[i].key, headers[i].value);
+	return nats_errno(s);
+}
+
 void
 rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
     size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
 {
-	struct slot want = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns };
+	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns }, held;
 	uint32_t index, generation;
 	char reply[sizeof(r->inbox) + 24];
-	struct slot held;
-	bool arm;
+	natsMsg *msg = NULL;
 
 	/* nats.c would keep it for later, and later it may not be wanted any more. */
-	if (!atomic_load(&r->connected)) {
-		fn(arg, -ENOTCONN, NULL);
-		return;
-	}
-	want.subject_hash = XXH3_64bits(subject, strlen(subject));
-	int err = take_slot(r, &want, &index, &generation, &arm);
+	int err = atomic_load(&r->connected) ? take_slot(r, &index, &generation) : -ENOTCONN;
 	if (err != 0) {
 		fn(arg, err, NULL);
 		return;
 	}
-	if (arm && timer_at(r->timer, deadline_ns, sweep, r) != 0)
-		err = -ENOMEM;
 	snprintf(reply, sizeof(reply), "%s.%" PRIu32 ".%" PRIu32, r->inbox, index, generation);
+	request.subject_hash = XXH3_64bits(subject, strlen(subject));
+	err = make_message(&msg, subject, reply, headers, header_count, data, size);
+	if (err != 0) {
+		return_slot(r, index);
+		natsMsg_Destroy(msg);
+		fn(arg, err, NULL);
+		return;
+	}
+	if (fill_slot(r, index, &request) && timer_at(r->timer, deadline_ns, sweep, r) != 0)
+		err = -ENOMEM;
 	if (err == 0)
-		err = send(r, subject, reply, headers, header_count, data, size);
-	/* A disconnect that came after the slot was taken and before it was looked at has ended it already. */
+		err = nats_errno(natsConnection_PublishMsg(r->nc, msg));
+	natsMsg_Destroy(msg);
+	/* A disconnect that came after the slot was filled and before it was looked at has ended it already. */
 	if (err == 0 && !atomic_load(&r->connected))
 		err = -ENOTCONN;
 	if (err != 0 && release(r, index, generation, &held))

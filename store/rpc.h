@@ -27,8 +27,8 @@ struct rpc_header {
 };
 
 /*
- * err 0 and the reply (borrowed until return), or NULL and: -ETIMEDOUT (the deadline), -ENOTCONN (connection lost or none, or
- * nobody listens on the subject), -EACCES (the server refuses the subject), -EMSGSIZE, -ENOMEM, -EIO.
+ * err 0 and the reply (borrowed until return), or NULL and: -ETIMEDOUT (the deadline), -ENOTCONN (connection lost, or none),
+ * -EHOSTUNREACH (nobody listens on the subject), -EACCES (the server refuses the subject), -EMSGSIZE, -ENOMEM, -EIO.
  * After -ETIMEDOUT and -ENOTCONN the request may have been carried out all the same.
  */
 typedef void (*rpc_fn)(void *arg, int err, natsMsg *reply);

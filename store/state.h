@@ -85,10 +85,11 @@ store_deadline(const struct store *s)
 }
 
 /*
- * Take what the backend said of the actor's last record. asked_ns: when the question was sent; seen_seq: head.seq then. r NULL: there is none.
+ * Take what the backend said of the actor's last record. fresh: the answer may not lag behind; asked_ns: when the question was
+ * sent; seen_seq: head.seq then. r NULL: there is none.
  * Returns true if r is foreign and the end of the part that holds has to be found (actor_find_end).
  */
-bool actor_learn_locked(struct actor *a, const struct record *r, int64_t asked_ns, uint64_t seen_seq);
+bool actor_learn_locked(struct actor *a, const struct record *r, bool fresh, int64_t asked_ns, uint64_t seen_seq);
 
 /* The chain ends in a record that is not ours: find the head of what holds by reading from the start. Blocks. */
 int actor_find_end(struct actor *a, uint64_t foreign_seq);

@@ -116,3 +116,15 @@ wait_get(struct backend *b, const struct clock *clock, struct actor_name name, s
 			return err;
 	}
 }
+
+int
+wait_get_sure(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
+    struct owned_record *out)
+{
+	int err = wait_get(b, clock, name, g, deadline_ns, out);
+
+	if (err != -ENOENT || g.fresh)
+		return err;
+	g.fresh = true;
+	return wait_get(b, clock, name, g, deadline_ns, out);
+}

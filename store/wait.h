@@ -30,6 +30,13 @@ int wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns
 int wait_get(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
     struct owned_record *out);
 
+/*
+ * The same for a record that should be there: where the answer may lag behind (g.fresh is false), -ENOENT is only said after one
+ * that may not.
+ */
+int wait_get_sure(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
+    struct owned_record *out);
+
 /* The pause before the try after `tries` failures, in nanoseconds: doubling from 10 ms to 500 ms. */
 int64_t wait_backoff_ns(unsigned tries);
 

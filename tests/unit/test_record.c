@@ -84,7 +84,7 @@ TEST(format_has_a_true_example)
 		REQUIRE(at != NULL);
 		record_encode(records[i], values);
 		for (int h = 0; h < RECORD_HEADERS; h++) {
-			char line[RECORD_VALUE_MAX + 64];
+			char line[512];
 			snprintf(line, sizeof(line), "\n%s: %s\n", record_header_names[h], values[h]);
 			const char *found = strstr(at, line);
 			if (found == NULL)

@@ -1,0 +1,265 @@
+/* Open actors without FUSE, on the memory store: flags, lines, owners, imports, versions, closing. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "check.h"
+#include "fs/env.h"
+#include "fs/file.h"
+#include "store/memory.h"
+
+static struct fs_env env;
+static struct node *ns, *actor;
+
+static void
+begin(void)
+{
+	struct store_options options = { .timeout_ns = NS_PER_SEC, .cache_bytes = 1 << 20 };
+	struct ns_attr attr = { .mode = 0755 };
+	struct backend *backend;
+
+	env = (struct fs_env){ .clock = clock_system() };
+	REQUIRE(memory_new(&backend, env.clock) == 0);
+	REQUIRE(store_new(&env.store, backend, env.clock, NULL, &options) == 0);
+	REQUIRE(node_table_new(&env.nodes, env.store) == 0);
+	REQUIRE(files_new(&env.files) == 0);
+	REQUIRE(store_ns_create(env.store, "orders", &attr) == 0);
+	REQUIRE(node_get(env.nodes, node_root(env.nodes), NODE_NAMESPACE, NULL, "orders", &ns) == 0);
+	REQUIRE(node_get(env.nodes, ns, NODE_ACTOR, NULL, "a", &actor) == 0);
+}
+
+static void
+end(void)
+{
+	files_drain(env.files);
+	files_free(env.files);
+	node_table_free(env.nodes);
+	store_free(env.store);
+}
+
+/* What an operation ended with; the memory store ends it before file_submit returns. */
+struct outcome {
+	bool done;
+	int err;
+	size_t written;
+};
+
+static bool append_mode = true;
+
+static void
+ended(struct file_op *op, int err, size_t written)
+{
+	*(struct outcome *)op->user = (struct outcome){ true, err, written };
+}
+
+static struct outcome
+run(struct file *f, enum file_op_kind kind, const char *text, uint64_t offset, uint64_t owner)
+{
+	struct outcome out = { 0 };
+	struct file_op op = { .file = f, .kind = kind, .data = text, .offset = offset, .owner = owner };
+
+	op.appending = append_mode;
+	op.size = text != NULL ? strlen(text) : 0;
+	op.done = ended;
+	op.user = &out;
+	file_submit(&op);
+	CHECK(out.done);
+	return out;
+}
+
+static int
+put(struct file *f, const char *text)
+{
+	struct outcome out = run(f, FILE_WRITE, text, 0, 1);
+
+	return out.err != 0 ? out.err : (int)out.written;
+}
+
+static int
+flush(struct file *f, uint64_t owner)
+{
+	return run(f, FILE_FLUSH, NULL, 0, owner).err;
+}
+
+static void
+closed(struct file_op *op, int err, size_t written)
+{
+	(void)written;
+	*(int *)op->user = err;
+	file_free(op->file);
+}
+
+static struct file *
+opened(int flags, bool created)
+{
+	struct file *f = NULL;
+
+	CHECK_EQ_INT(file_open(&env, actor, flags, created, &f), 0);
+	return f;
+}
+
+static uint64_t
+events(void)
+{
+	struct head head;
+
+	return actor_head(actor->actor, 0, false, &head) == 0 ? head.count : 0;
+}
+
+TEST(flags_are_those_of_an_append_only_file)
+{
+	struct file *f;
+
+	begin();
+	CHECK_EQ_INT(file_open(&env, actor, O_RDONLY, false, &f), -ENOENT);
+	file_free(opened(O_WRONLY, true));
+	f = opened(O_WRONLY | O_APPEND, false);
+	CHECK_EQ_INT(put(f, "x\n"), 2);
+	file_free(f);
+	CHECK_EQ_INT(file_open(&env, actor, O_WRONLY, false, &f), -EPERM);
+	CHECK_EQ_INT(file_open(&env, actor, O_RDWR, false, &f), -EPERM);
+	CHECK_EQ_INT(file_open(&env, actor, O_WRONLY | O_APPEND | O_TRUNC, false, &f), -EPERM);
+	CHECK_EQ_INT(file_open(&env, actor, O_RDONLY | O_TRUNC, false, &f), -EPERM);
+	env.options.read_only = true;
+	CHECK_EQ_INT(file_open(&env, actor, O_WRONLY | O_APPEND, false, &f), -EROFS);
+	file_free(opened(O_RDONLY, false));
+	end();
+}
+
+TEST(lines_are_committed_when_their_newline_comes)
+{
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	CHECK_EQ_INT(put(f, "par"), 3);
+	CHECK_EQ_UINT(events(), 0);
+	CHECK_EQ_INT(put(f, "t\nsecond\nth"), 11);
+	CHECK_EQ_UINT(events(), 2);
+	CHECK_EQ_UINT(file_version(f), 2);
+	CHECK_EQ_INT(run(f, FILE_SYNC, NULL, 0, 1).err, 0);
+	CHECK_EQ_UINT(events(), 3);
+	CHECK_EQ_INT(put(f, "{\"a\":"), 5);
+	CHECK_EQ_INT(put(f, "}\n"), -EINVAL);
+	CHECK_EQ_INT(put(f, "fine\n"), 5);
+	CHECK_EQ_UINT(events(), 4);
+	end();
+}
+
+TEST(a_flush_commits_for_the_last_writer_only)
+{
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	put(f, "half");
+	CHECK_EQ_INT(flush(f, 2), 0);
+	CHECK_EQ_UINT(events(), 0);
+	CHECK_EQ_INT(flush(f, 1), 0);
+	CHECK_EQ_UINT(events(), 1);
+	put(f, "{half");
+	CHECK_EQ_INT(flush(f, 1), -EINVAL);
+	CHECK_EQ_INT(flush(f, 1), 0);
+	CHECK_EQ_UINT(events(), 1);
+	/* A writer that is not known: anybody's close will do. */
+	run(f, FILE_WRITE, "x", 0, 0);
+	CHECK_EQ_INT(flush(f, 2), 0);
+	CHECK_EQ_UINT(events(), 2);
+	end();
+}
+
+TEST(an_import_has_no_gaps)
+{
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY, true);
+	append_mode = false;
+	CHECK_EQ_INT(run(f, FILE_WRITE, "a\nb", 0, 1).err, 0);
+	CHECK_EQ_INT(run(f, FILE_WRITE, "a\n", 0, 1).err, -EPERM);
+	CHECK_EQ_INT(run(f, FILE_WRITE, "a\n", 4, 1).err, -EPERM);
+	CHECK_EQ_INT(run(f, FILE_WRITE, "c\n", 3, 1).err, 0);
+	CHECK_EQ_UINT(events(), 2);
+	append_mode = true;
+	CHECK_EQ_INT(run(f, FILE_WRITE, "d\n", 99, 1).err, 0);
+	end();
+}
+
+TEST(without_append_mode_nothing_is_written)
+{
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	append_mode = false;
+	CHECK_EQ_INT(put(f, "x\n"), -EPERM);
+	append_mode = true;
+	CHECK_EQ_INT(put(f, "x\n"), 2);
+	end();
+}
+
+TEST(reading_sees_what_was_appended_meanwhile)
+{
+	struct file *r, *w;
+	struct buf out = { 0 };
+	struct head head;
+
+	begin();
+	w = opened(O_WRONLY | O_APPEND, true);
+	put(w, "one\n");
+	r = opened(O_RDONLY, false);
+	REQUIRE(actor_head(actor->actor, 0, false, &head) == 0);
+	CHECK_EQ_INT(file_read(r, head.size, 100, &out), 0);
+	CHECK_EQ_UINT(out.len, 0);
+	put(w, "two\n");
+	CHECK_EQ_INT(file_read(r, head.size, 4096, &out), 0);
+	CHECK(out.len > 0 && out.p[out.len - 1] == '\n');
+	buf_clear(&out);
+	CHECK_EQ_INT(file_read(r, 3, 5, &out), 0);
+	CHECK_EQ_UINT(out.len, 5);
+	buf_clear(&out);
+	CHECK_EQ_INT(file_read(r, UINT64_MAX / 2, 5, &out), 0);
+	CHECK_EQ_UINT(out.len, 0);
+	buf_free(&out);
+	end();
+}
+
+TEST(what_is_cancelled_before_it_is_sent_is_not_stored)
+{
+	struct outcome out = { 0 };
+	struct file_op op;
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	op = (struct file_op){
+		.file = f, .kind = FILE_WRITE, .data = "x\n", .size = 2, .appending = true, .done = ended, .user = &out
+	};
+	file_cancel(&op);
+	file_submit(&op);
+	CHECK(out.done);
+	CHECK_EQ_INT(out.err, -EINTR);
+	CHECK_EQ_UINT(events(), 0);
+	end();
+}
+
+TEST(the_last_close_and_the_drain_commit)
+{
+	struct file *f;
+	int err = 1;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	put(f, "left over");
+	file_close(f, closed, &err);
+	CHECK_EQ_INT(err, 0);
+	CHECK_EQ_UINT(events(), 1);
+	put(opened(O_WRONLY | O_APPEND, false), "left open");
+	files_drain(env.files);
+	CHECK_EQ_UINT(events(), 2);
+	end();
+}
+
+TESTS(T(flags_are_those_of_an_append_only_file), T(lines_are_committed_when_their_newline_comes),
+    T(a_flush_commits_for_the_last_writer_only), T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written),
+    T(reading_sees_what_was_appended_meanwhile), T(what_is_cancelled_before_it_is_sent_is_not_stored),
+    T(the_last_close_and_the_drain_commit))
