@@ -239,34 +239,26 @@ finish(struct file_op *op, int err, size_t written)
 }
 
 static void
-log_given_up(const struct file *f, size_t size, int err, const char *when)
+give_up(struct file *f, int err)
 {
-	log_warn(f->env->lg, "%s/%s: gave up an unfinished line of %zu bytes %s: %s", f->node->parent->name,
-	    f->node->name, size, when, strerror(-err));
+	log_warn(f->env->lg, "%s/%s: gave up an unfinished line of %zu bytes when it was closed: %s",
+	    f->node->parent->name, f->node->name, f->lines.pending.len, strerror(-err));
+	lines_clear(&f->lines);
 }
 
 static void
-failed(struct file *f, struct file_op *op, int err)
+failed(struct file *f, const struct file_op *op, int err)
 {
-	size_t size = f->lines.pending.len;
-
 	switch (op->kind) {
 	case FILE_WRITE:
-		if (lines_refused(&f->lines, err))
-			log_given_up(f, size, err, "with the write that ended it");
+		lines_refused(&f->lines, err);
 		return;
 	case FILE_SYNC:
-		if (lines_refused(&f->lines, err))
-			log_given_up(f, size, err, "at fsync");
 		return;
 	case FILE_FLUSH:
 		/* The writer is told; to try again behind its back could store the line twice. */
-		log_given_up(f, size, err, "at close");
-		lines_clear(&f->lines);
-		return;
 	case FILE_CLOSE:
-		log_given_up(f, size, err, "at the last close");
-		lines_clear(&f->lines);
+		give_up(f, err);
 		return;
 	}
 }
@@ -364,17 +356,32 @@ take_write(struct file *f, struct file_op *op)
 		commit(op, op->text.p, op->text.len);
 }
 
+/* Commit the unfinished line, unless its rest was refused. */
+static void
+take_end(struct file *f, struct file_op *op)
+{
+	int refused = f->lines.refused;
+
+	if (refused == 0) {
+		commit(op, f->lines.pending.p, f->lines.pending.len);
+		return;
+	}
+	if (op->kind != FILE_SYNC)
+		give_up(f, refused);
+	finish(op, refused, 0);
+}
+
 static void
 take_turn(struct file *f, struct file_op *op)
 {
-	const struct buf *pending = &f->lines.pending;
+	bool other = op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner;
 
 	if (op->kind == FILE_WRITE)
 		take_write(f, op);
-	else if (pending->len == 0 || (op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner))
+	else if (f->lines.pending.len == 0 || other)
 		finish(op, 0, 0);
 	else
-		commit(op, pending->p, pending->len);
+		take_end(f, op);
 }
 
 void

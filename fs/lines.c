@@ -20,17 +20,12 @@ lines_offer(struct lines *l, const char *data, size_t size, size_t *whole)
 	const char *newline = memrchr(data, '\n', size);
 
 	*whole = 0;
-	if (l->refusing) {
-		l->refusing = newline == NULL;
-		return -EMSGSIZE;
-	}
 	if (newline != NULL) {
 		*whole = (size_t)(newline - data) + 1;
 		return 0;
 	}
 	if (size > l->max || l->pending.len > l->max - size) {
-		lines_clear(l);
-		l->refusing = true;
+		lines_refused(l, -EMSGSIZE);
 		return -EMSGSIZE;
 	}
 	return append(l, data, size);
@@ -52,20 +47,17 @@ lines_committed(struct lines *l, const char *data, size_t size, size_t whole, si
 	return size;
 }
 
-bool
+void
 lines_refused(struct lines *l, int err)
 {
-	bool content = err == -EINVAL || err == -EILSEQ || err == -EMSGSIZE || err == -ESTALE || err == -EEXIST;
-
-	if (!content || l->pending.len == 0)
-		return false;
-	lines_clear(l);
-	return true;
+	if (l->pending.len > 0)
+		l->refused = err;
 }
 
 void
 lines_clear(struct lines *l)
 {
+	l->refused = 0;
 	/* A handle may stay open for long with nothing to say: it should not hold the memory of its longest line. */
 	if (l->pending.cap > 4096)
 		buf_free(&l->pending);

@@ -7,7 +7,6 @@
 #ifndef AETHER_FS_LINES_H
 #define AETHER_FS_LINES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "../store/buf.h"
@@ -16,14 +15,13 @@
 struct lines {
 	struct buf pending; /* the unfinished line; holds no newline */
 	size_t max;         /* bytes that pending may have */
-	bool refusing;      /* a line was refused in its middle, its newline has not come yet */
+	int refused;        /* what became of the last write that would have gone on with pending: 0 or -errno */
 };
 
 /*
  * A write of size bytes (at least 1) has come. 0: if *whole is 0, it was taken into pending and is done; else pending
  * and then the first *whole bytes of data are to be committed, and lines_committed or lines_refused must follow.
- * -EMSGSIZE: part of a line over max, which is refused until its newline has come; pending is dropped. -ENOMEM: nothing
- * has changed.
+ * -EMSGSIZE: part of a line over max. -ENOMEM. After an error nothing of the write has been taken.
  */
 int lines_offer(struct lines *l, const char *data, size_t size, size_t *whole);
 
@@ -35,11 +33,12 @@ int lines_offer(struct lines *l, const char *data, size_t size, size_t *whole);
 size_t lines_committed(struct lines *l, const char *data, size_t size, size_t whole, size_t consumed);
 
 /*
- * Nothing of what was offered is committed because of err. If err is about the content, pending is dropped, as its line
- * was refused with the rest; otherwise it stays, so that the same write may be tried again. Returns whether text was
- * dropped.
+ * Nothing of what was offered is committed because of err. A write that fails has written nothing, and pending, which
+ * earlier writes had succeeded with, stays: whoever sends the rest of the line again gets the same answer, and the rest
+ * can never become a line of its own. (After a short write programs do that without having seen an error.) But a start
+ * whose rest was refused must not be committed alone when the file is closed; refused says so.
  */
-bool lines_refused(struct lines *l, int err);
+void lines_refused(struct lines *l, int err);
 
 /* Forget the unfinished line: it was committed as it is, or given up. */
 void lines_clear(struct lines *l);

@@ -140,12 +140,29 @@ TEST(lines_are_committed_when_their_newline_comes)
 	CHECK_EQ_UINT(events(), 3);
 	CHECK_EQ_INT(put(f, "{\"a\":"), 5);
 	CHECK_EQ_INT(put(f, "}\n"), -EINVAL);
-	CHECK_EQ_INT(put(f, "fine\n"), 5);
+	CHECK_EQ_INT(put(f, "}\n"), -EINVAL);
+	CHECK_EQ_INT(put(f, "1}\n"), 3);
 	CHECK_EQ_UINT(events(), 4);
 	end();
 }
 
-TEST(a_flush_commits_for_the_last_writer_only)
+/* The start of a line whose rest was refused is no line. */
+TEST(a_start_whose_rest_was_refused_is_not_committed)
+{
+	struct file *f;
+
+	begin();
+	f = opened(O_WRONLY | O_APPEND, true);
+	put(f, "start ");
+	CHECK_EQ_INT(put(f, "\xff\n"), -EILSEQ);
+	CHECK_EQ_INT(run(f, FILE_SYNC, NULL, 0, 1).err, -EILSEQ);
+	CHECK_EQ_INT(flush(f, 1), -EILSEQ);
+	CHECK_EQ_INT(flush(f, 1), 0);
+	CHECK_EQ_UINT(events(), 0);
+	end();
+}
+
+TEST(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only)
 {
 	struct file *f;
 
@@ -260,6 +277,6 @@ TEST(the_last_close_and_the_drain_commit)
 }
 
 TESTS(T(flags_are_those_of_an_append_only_file), T(lines_are_committed_when_their_newline_comes),
-    T(a_flush_commits_for_the_last_writer_only), T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written),
+    T(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only), T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written),
     T(reading_sees_what_was_appended_meanwhile), T(what_is_cancelled_before_it_is_sent_is_not_stored),
     T(the_last_close_and_the_drain_commit))
