@@ -162,7 +162,7 @@ TEST(a_start_whose_rest_was_refused_is_not_committed)
 	end();
 }
 
-TEST(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only)
+TEST(a_flush_commits_for_the_last_writer_only)
 {
 	struct file *f;
 
@@ -277,6 +277,6 @@ TEST(the_last_close_and_the_drain_commit)
 }
 
 TESTS(T(flags_are_those_of_an_append_only_file), T(lines_are_committed_when_their_newline_comes),
-    T(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only), T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written),
-    T(reading_sees_what_was_appended_meanwhile), T(what_is_cancelled_before_it_is_sent_is_not_stored),
-    T(the_last_close_and_the_drain_commit))
+    T(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only),
+    T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written), T(reading_sees_what_was_appended_meanwhile),
+    T(what_is_cancelled_before_it_is_sent_is_not_stored), T(the_last_close_and_the_drain_commit))
