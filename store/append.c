@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "append_log.h"
 #include "batch.h"
 #include "lookup.h"
 #include "name.h"
@@ -24,10 +25,10 @@ struct append_state {
 	bool unknown;   /* a publish that continued base has an unknown outcome */
 	bool check_due; /* whether our record is stored has to be found out first, by asking for */
 	struct backend_get check;
-	bool refused; /* though no record was seen behind base, one was offered there and refused */
+	bool refused;   /* though no record was seen behind base, one was offered there and refused */
 	unsigned depth; /* how many appends have each begun inside the end of the one before, at most */
-	bool fresh; /* base is what the backend said last, during this append */
-	bool looked;  /* ids were looked up while looked_seq was the last record */
+	bool fresh;     /* base is what the backend said last, during this append */
+	bool looked;    /* ids were looked up while looked_seq was the last record */
 	uint64_t looked_seq;
 	char marker_id[UUID_LEN + 1];
 	char salt[UUID_LEN + 1]; /* makes a message id new whose first use was erased */
@@ -54,6 +55,16 @@ static bool
 is_marker(const struct append_state *st)
 {
 	return st->ap->size == 0;
+}
+
+static void
+report(const struct append_state *st, int err, size_t line, const char *why)
+{
+	const struct actor *a = st->actor;
+
+	/* That it exists is what a creator wants to know, and no refusal of anybody's data. */
+	if (err != -EEXIST || !is_marker(st))
+		append_log(a->store->lg, actor_full_name(a), err, line, why);
 }
 
 static void
@@ -88,41 +99,6 @@ unref(struct append_state *st)
 	buf_free(&st->msg_id);
 	free(st);
 	actor_put(a);
-}
-
-static void
-report(const struct append_state *st, int err, size_t line, const char *why)
-{
-	const struct actor *a = st->actor;
-	const char *name = strerrorname_np(-err);
-
-	if (line > 0)
-		log_warn(a->store->lg, "append to %s/%s refused: line %zu: %s (%s)", a->ns, a->name, line, why, name);
-	else
-		log_warn(a->store->lg, "append to %s/%s failed: %s (%s)", a->ns, a->name, why, name);
-}
-
-static const char *
-reason(int err)
-{
-	switch (-err) {
-	case ETIMEDOUT:
-		return "no acknowledgement in time, the outcome is unknown";
-	case EINTR:
-		return "interrupted before it was sent";
-	case ENOENT:
-		return "no such namespace";
-	case ENOSPC:
-		return "JetStream is out of storage or at a limit";
-	case EACCES:
-		return "NATS refuses";
-	case EEXIST:
-		return "the actor exists";
-	case EMSGSIZE:
-		return "larger than the server's max_payload allows";
-	default:
-		return "see above";
-	}
 }
 
 /* End an append that is out of the queue already, and not active any more. The step's reference goes. */
@@ -191,12 +167,13 @@ finish_error(struct append_state *st, int err)
 	/* The backend waits for nobody: what it cannot reach is late for us once the deadline has come. */
 	if (err == -ENOTCONN)
 		err = -ETIMEDOUT;
-	/* What becomes of a later attempt, or of looking, says nothing of an earlier one that may be on its way (invariant 5). */
+	/* What becomes of a later attempt, or of looking, says nothing of an earlier one that may be on its way
+	 * (invariant 5). */
 	if (st->unknown && err != -ETIMEDOUT) {
-		report(st, err, 0, reason(err));
+		report(st, err, 0, NULL);
 		err = -ETIMEDOUT;
 	}
-	finish_refused(st, err, 0, reason(err));
+	finish_refused(st, err, 0, NULL);
 }
 
 static void
@@ -218,8 +195,7 @@ finish_conflict(struct append_state *st, size_t refused, uint64_t current)
 	if (line->event.id.p != NULL)
 		memcpy(c->id, line->event.id.p, line->event.id.len);
 	store_add_conflict(a->store, a, c);
-	log_warn(a->store->lg, "append to %s/%s refused: event %zu: version conflict: current %llu, attempted %llu (ESTALE)", a->ns,
-	    a->name, refused + 1, (unsigned long long)current, (unsigned long long)c->attempted);
+	append_log_conflict(a->store->lg, actor_full_name(a), line->number, c);
 	finish(st, -ESTALE);
 }
 
@@ -243,6 +219,8 @@ go_on_later(struct append_state *st, int err, void (*again)(struct append_state 
 {
 	if (too_late(st))
 		finish_error(st, -ETIMEDOUT);
+	else if (is_cancelled(st))
+		finish_error(st, -EINTR);
 	else if (err == -ENOTCONN)
 		step_wait(st);
 	else
@@ -297,9 +275,7 @@ on_head(void *arg, int err, const struct record *r)
 	struct append_state *st = arg;
 	struct actor *a = st->actor;
 
-	if (is_cancelled(st)) {
-		finish_error(st, -EINTR);
-	} else if (err == -ENOTCONN || err == -ETIMEDOUT) {
+	if (err == -ENOTCONN || err == -ETIMEDOUT) {
 		go_on_later(st, err, step_head);
 	} else if (err != 0 && err != -ENOENT) {
 		finish_error(st, err);
@@ -335,10 +311,6 @@ step_begin(struct append_state *st)
 {
 	struct actor *a = st->actor;
 
-	if (is_cancelled(st)) {
-		finish_error(st, -EINTR);
-		return;
-	}
 	pthread_mutex_lock(&a->lock);
 	bool known = a->known && !a->broken;
 	struct head head = a->head;
@@ -444,14 +416,9 @@ publish(struct append_state *st)
 		return;
 	}
 	pthread_mutex_lock(&a->lock);
-	bool cancelled = st->cancelled && st->unsent;
 	st->phase = SENT;
-	st->unsent = st->unsent && cancelled;
+	st->unsent = false;
 	pthread_mutex_unlock(&a->lock);
-	if (cancelled) {
-		finish_error(st, -EINTR);
-		return;
-	}
 	st->asked_ns = clock_mono(a->store->clock);
 	b->ops->publish(b, actor_full_name(a), &st->record, msg_id, attempt_deadline(st), on_published, st);
 }
@@ -596,8 +563,8 @@ prepare(struct append_state *st)
 	s->backend->ops->status(s->backend, &status);
 	if (ap->size == 0)
 		clock_uuid7(s->clock, st->marker_id);
-	return batch_parse(&st->batch, (struct span){ ap->data, ap->size }, span_of(st->actor->name), (size_t)status.payload_max,
-	    s->clock);
+	return batch_parse(&st->batch, (struct span){ ap->data, ap->size }, span_of(st->actor->name),
+	    (size_t)status.payload_max, s->clock);
 }
 
 /* Put it at the end of the actor's queue. Returns true if its turn has come. */
@@ -632,14 +599,15 @@ actor_append(struct actor *a, struct append *ap)
 		ap->done(ap, -ENOMEM);
 		return;
 	}
-	*st = (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true, .deadline_ns = store_deadline(s) };
+	*st =
+	    (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true, .deadline_ns = store_deadline(s) };
 	pthread_mutex_lock(&s->lock);
 	a->refs++;
 	s->appends++;
 	pthread_mutex_unlock(&s->lock);
 	int err = prepare(st);
 	if (err != 0) {
-		report(st, err, st->batch.failed_line, st->batch.why != NULL ? st->batch.why : reason(err));
+		report(st, err, st->batch.failed_line, st->batch.why);
 		complete(st, err);
 	} else if (ap->size > 0 && st->batch.count == 0) {
 		ap->consumed = ap->size;
@@ -663,7 +631,10 @@ take_from_queue_locked(struct actor *a, struct append_state *st)
 	return false;
 }
 
-/* A step that waits is ended here; one that has a question under way sees the mark when the answer comes. */
+/*
+ * Only what waits for NATS is given up. Any signal interrupts, a child's end too, and no writer expects an error for
+ * that where an answer is a moment away; a step under way sees the mark if it comes to waiting.
+ */
 static void
 on_cancel(void *arg)
 {
@@ -672,7 +643,7 @@ on_cancel(void *arg)
 	bool was_queued = false, was_waiting = false;
 
 	pthread_mutex_lock(&a->lock);
-	if (st->phase == QUEUED && st->unsent)
+	if (st->phase == QUEUED && a->active->phase == WAITING)
 		was_queued = take_from_queue_locked(a, st);
 	else if (st->phase == WAITING && st->unsent)
 		was_waiting = true;
@@ -680,7 +651,7 @@ on_cancel(void *arg)
 		st->phase = ENDED;
 	pthread_mutex_unlock(&a->lock);
 	if (was_queued || was_waiting)
-		report(st, -EINTR, 0, reason(-EINTR));
+		report(st, -EINTR, 0, NULL);
 	if (was_queued) {
 		unref(st);
 		complete(st, -EINTR);

@@ -116,7 +116,7 @@ find_repeats(struct batch *b)
 			continue;
 		line->repeat = event_same(&line->event, &first->event) && event_same(&first->event, &line->event);
 		if (!line->repeat) {
-			b->failed_line = i + 1;
+			b->failed_line = line->number;
 			b->why = "id: twice in one write, with other content";
 			err = -EEXIST;
 		}
@@ -148,6 +148,7 @@ batch_parse(struct batch *b, struct span data, struct span actor, size_t line_ma
 			b->failed_line = number;
 			return err;
 		}
+		b->lines[b->count - 1].number = number;
 	}
 	return b->user_ids && b->count > 1 ? find_repeats(b) : 0;
 }
@@ -243,7 +244,7 @@ match_event(struct batch *b, const struct event *stored)
 	if (slot == 0)
 		return 0;
 	if (!event_same(&b->lines[slot - 1].event, stored)) {
-		b->failed_line = slot;
+		b->failed_line = b->lines[slot - 1].number;
 		b->why = "id: stored already, with other content";
 		return -EEXIST;
 	}
