@@ -20,9 +20,10 @@ OBJ := $(SRC:%.c=$(B)/%.o)
 PARTS := $(filter-out $(B)/mount/main.o,$(OBJ))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 UNIT_PARTS := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c tests/faults/*.c)))
-BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
+CONTRACT := $(B)/tests/jetstream_contract
 BATS := $(sort $(wildcard tests/*.bats))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
@@ -49,8 +50,9 @@ $(BIN): $(OBJ)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS)
 $(B)/libparts.a: $(PARTS) $(UNIT_PARTS)
 	@rm -f $@; ar rcs $@ $^
-$(UNIT) $(BENCH): $(B)/%: $(B)/%.o $(B)/libparts.a
+$(UNIT) $(BENCH) $(CONTRACT): $(B)/%: $(B)/%.o $(B)/libparts.a
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(ALL_LIBS) -lm
+$(BENCH): $(B)/tests/bench/measure.o
 $(TOOL): $(B)/tests/errno-do.o
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS)
 $(B)/%.o: %.c $(B)/flags
@@ -74,14 +76,14 @@ stop: ## unmount MNT
 
 test: test-deps ## install what the tests need, build, run every test (SAN= as above); N passed, N failed
 	@$(MAKE) --no-print-directory programs
-	@AETHER='$(BIN)' tests/run $(UNIT) $(BATS)
+	@AETHER='$(BIN)' AETHER_TEST_MEMORY_FACTOR=$(if $(SAN),4,1) tests/run $(UNIT) $(BATS)
 unit: ## the unit tests alone: no FUSE, no network
 	@$(MAKE) --no-print-directory $(UNIT)
 	@AETHER='$(BIN)' tests/run $(UNIT)
 test-nats: test-deps ## the tests of JetStream's behaviour against each nats-server version of tests/nats-versions
 	@$(MAKE) --no-print-directory programs
 	@AETHER='$(BIN)' tests/run-versions
-programs: $(BIN) $(UNIT) $(TOOL)
+programs: $(BIN) $(UNIT) $(TOOL) $(CONTRACT)
 bench: deps ## append latency and bulk rate beside nats.c alone
 	@$(MAKE) --no-print-directory $(BIN) $(BENCH)
 	@B='$(B)' AETHER='$(BIN)' tests/bench/run
@@ -91,11 +93,11 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (needs clang)
 	$(call install_missing,clang)
 	$(call install_missing,libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev)
 	@$(MAKE) --no-print-directory $(FUZZ)
-	@for f in $(FUZZ); do mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -artifact_prefix=$$f- $$f.corpus; done
+	@for f in $(FUZZ); do mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 -artifact_prefix=$$f- $$f.corpus; done
 build/fuzz/%: %.c $(wildcard store/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=c11 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $(shell pkg-config --cflags $(LIBS) 2>/dev/null) \
-		-o $@ $< $(filter-out store/jetstream%,$(wildcard store/*.c)) $(ALL_LIBS)
+		-o $@ $< $(addprefix store/,event.c json.c name.c buf.c clock.c record.c) $(ALL_LIBS)
 
 install: all ## install the binary under DESTDIR and PREFIX
 	install -D -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/aether'

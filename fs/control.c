@@ -51,7 +51,6 @@ put_nats(cJSON *status, const struct backend_status *s)
 
 	cJSON_AddBoolToObject(nats, "connected", s->connected);
 	cJSON_AddStringToObject(nats, "url", s->url);
-	cJSON_AddStringToObject(nats, "serverVersion", s->server_version);
 	cJSON_AddNumberToObject(nats, "reconnects", (double)s->reconnects);
 }
 

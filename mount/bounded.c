@@ -2,163 +2,126 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-/* Shared with the thread. Who is the last to leave frees it. */
-struct job {
-	char *path;
-	bool want_content;
-	struct stat st;
-	struct buf content;
-	int err;
+#include "../store/clock.h"
 
-	pthread_mutex_t lock; /* guards done and abandoned */
-	pthread_cond_t ended;
-	bool done;
-	bool abandoned;
-};
+#define CHUNK 4096
 
-static void
-job_free(struct job *job)
+/* What a child does: writes what it found to out and returns 0, or returns -errno. */
+typedef int (*bounded_fn)(const char *path, int out);
+
+static int
+do_stat(const char *path, int out)
 {
-	pthread_mutex_destroy(&job->lock);
-	pthread_cond_destroy(&job->ended);
-	buf_free(&job->content);
-	free(job->path);
-	free(job);
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	return write(out, &st, sizeof(st)) == (ssize_t)sizeof(st) ? 0 : -EIO;
 }
 
 static int
-read_all(const char *path, struct buf *out)
+do_read(const char *path, int out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int err = 0;
+	char chunk[CHUNK];
 	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	do {
-		char *to = buf_reserve(out, 64 * 1024);
-
-		n = to != NULL ? read(fd, to, 64 * 1024) : -1;
-		if (n > 0)
-			out->len += (size_t)n;
-	} while (n > 0);
-	if (n < 0)
-		err = out->failed ? -ENOMEM : -errno;
-	close(fd);
-	return err;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+		if (write(out, chunk, (size_t)n) != n)
+			return -EIO;
+	return n < 0 ? -errno : 0;
 }
 
-static void *
-job_main(void *arg)
+static _Noreturn void
+be_child(bounded_fn fn, const char *path, int out)
 {
-	struct job *job = arg;
-	bool abandoned;
-
-	if (job->want_content)
-		job->err = read_all(job->path, &job->content);
-	else
-		job->err = stat(job->path, &job->st) != 0 ? -errno : 0;
-
-	pthread_mutex_lock(&job->lock);
-	job->done = true;
-	abandoned = job->abandoned;
-	pthread_cond_signal(&job->ended);
-	pthread_mutex_unlock(&job->lock);
-	if (abandoned)
-		job_free(job);
-	return NULL;
+	/* One that is stuck must not keep the pipe open that someone reads our output from. */
+	out = dup2(out, 0);
+	close_range(1, ~0U, 0);
+	/* The exit status has room for every errno. */
+	_exit(-fn(path, out));
 }
 
-static struct job *
-job_new(const char *path, bool want_content)
+/* Read from fd to its end. 0, or -ETIMEDOUT, or another -errno. */
+static int
+collect(int fd, int timeout_ms, struct buf *out)
 {
-	struct job *job = calloc(1, sizeof(*job));
-	pthread_condattr_t attr;
+	const struct clock *clock = clock_system();
+	const int64_t deadline_ns = clock_mono(clock) + timeout_ms * NS_PER_MS;
 
-	if (job == NULL)
-		return NULL;
-	job->path = strdup(path);
-	if (job->path == NULL) {
-		free(job);
-		return NULL;
+	for (;;) {
+		int64_t left_ms = (deadline_ns - clock_mono(clock)) / NS_PER_MS;
+		char *to = buf_reserve(out, CHUNK);
+		ssize_t n;
+
+		if (to == NULL)
+			return -ENOMEM;
+		if (left_ms <= 0 || poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, (int)left_ms) == 0)
+			return -ETIMEDOUT;
+		n = read(fd, to, CHUNK);
+		if (n == 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		out->len += n > 0 ? (size_t)n : 0;
 	}
-	job->want_content = want_content;
-	pthread_mutex_init(&job->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&job->ended, &attr);
-	pthread_condattr_destroy(&attr);
-	return job;
 }
 
-/* True if it ended in time: then the job is the caller's alone again. */
-static bool
-job_run(struct job *job, int timeout_ms)
+static int
+run(bounded_fn fn, const char *path, int timeout_ms, struct buf *out)
 {
-	struct timespec at;
-	pthread_t thread;
-	bool done;
+	int fds[2], status = 0, err;
+	pid_t pid;
 
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += timeout_ms / 1000;
-	at.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (at.tv_nsec >= 1000000000L) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000L;
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		be_child(fn, path, fds[1]);
+	err = pid < 0 ? -errno : 0;
+	close(fds[1]);
+	if (err == 0)
+		err = collect(fds[0], timeout_ms, out);
+	close(fds[0]);
+	if (pid < 0)
+		return err;
+	if (err != 0) {
+		/* Not waited for: the kernel may hold it as long as the daemon is stopped. */
+		kill(pid, SIGKILL);
+		return err;
 	}
-	if (pthread_create(&thread, NULL, job_main, job) != 0) {
-		job->err = -EAGAIN;
-		return true;
-	}
-	pthread_mutex_lock(&job->lock);
-	while (!job->done && pthread_cond_timedwait(&job->ended, &job->lock, &at) == 0)
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	done = job->done;
-	job->abandoned = !done;
-	pthread_mutex_unlock(&job->lock);
-	if (done)
-		pthread_join(thread, NULL);
-	else
-		pthread_detach(thread);
-	return done;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
 int
 bounded_stat(const char *path, int timeout_ms, struct stat *st)
 {
-	struct job *job = job_new(path, false);
-	int err;
+	struct buf found = { 0 };
+	int err = run(do_stat, path, timeout_ms, &found);
 
-	if (job == NULL)
-		return -ENOMEM;
-	if (!job_run(job, timeout_ms))
-		return -ETIMEDOUT;
-	err = job->err;
-	*st = job->st;
-	job_free(job);
+	if (err == 0 && found.len != sizeof(*st))
+		err = -EIO;
+	if (err == 0)
+		memcpy(st, found.p, sizeof(*st));
+	buf_free(&found);
 	return err;
 }
 
 int
 bounded_read(const char *path, int timeout_ms, struct buf *out)
 {
-	struct job *job = job_new(path, true);
-	int err;
+	int err = run(do_read, path, timeout_ms, out);
 
-	if (job == NULL)
-		return -ENOMEM;
-	if (!job_run(job, timeout_ms))
-		return -ETIMEDOUT;
-	err = job->err;
-	if (err == 0)
-		buf_put(out, job->content.p, job->content.len);
-	job_free(job);
 	return err != 0 ? err : buf_text(out) != NULL ? 0 : -ENOMEM;
 }

@@ -20,6 +20,7 @@ struct append_job {
 	const char *path;
 	int fd;
 	struct compose compose;
+	uint64_t lines; /* of standard input that were looked at, when it is composed */
 };
 
 /* The numbers of the refused append, as the mount describes it. */
@@ -143,11 +144,14 @@ append_composed(struct append_job *job, const char *text, size_t len)
 		const char *end = memchr(text, '\n', len);
 		size_t line = end != NULL ? (size_t)(end - text) : len;
 		const char *why = NULL;
-		int err = line > 0 ? compose_line(&job->compose, (struct span){ text, line }, &batch, &why) : 0;
+		int err;
+
+		job->lines++;
+		err = line > 0 ? compose_line(&job->compose, (struct span){ text, line }, &batch, &why) : 0;
 
 		if (err != 0)
-			code = cli_fail("standard input: %s; from this batch on nothing is stored",
-			    err == -EINVAL ? why : strerror(-err));
+			code = cli_fail("standard input, line %" PRIu64 ": %s; nothing of this batch is stored",
+			    job->lines, err == -EINVAL ? why : strerror(-err));
 		line += end != NULL;
 		text += line;
 		len -= line;

@@ -10,6 +10,23 @@
 #include "cli.h"
 #include "mountinfo.h"
 
+static const char *
+explain(int err)
+{
+	switch (err) {
+	case 0:
+		return "the status is not readable";
+	case -ENOTCONN:
+		return "the daemon has ended; `aether umount` removes the mount";
+	case -ETIMEDOUT:
+		return "the daemon does not answer";
+	case -EACCES:
+		return "the mount is another user's";
+	default:
+		return strerror(-err);
+	}
+}
+
 /* The status of a mount, or an object that says why there is none. NULL for want of memory. */
 static cJSON *
 read_status(const char *target)
@@ -29,11 +46,7 @@ read_status(const char *target)
 	cJSON_Delete(status);
 	status = cJSON_CreateObject();
 	cJSON_AddStringToObject(status, "mountpoint", target);
-	cJSON_AddStringToObject(status, "error",
-	    err == -ENOTCONN    ? "the daemon has ended; `aether umount` removes the mount"
-	    : err == -ETIMEDOUT ? "the daemon does not answer"
-	    : err != 0          ? strerror(-err)
-				: "the status is not readable");
+	cJSON_AddStringToObject(status, "error", explain(err));
 	return status;
 }
 
@@ -82,12 +95,13 @@ print_uptime(double seconds)
 static void
 print_nats(const cJSON *nats)
 {
-	if (text_of(nats, "url")[0] == '\0')
+	const bool connected = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(nats, "connected"));
+	const char *url = text_of(nats, "url");
+
+	/* The memory store has no URL; JetStream has none while it is away. */
+	if (url[0] == '\0' && connected)
 		return;
-	printf("  nats         %s, %s", text_of(nats, "url"),
-	    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(nats, "connected")) ? "connected" : "NOT CONNECTED");
-	if (text_of(nats, "serverVersion")[0] != '\0')
-		printf(", server %s", text_of(nats, "serverVersion"));
+	printf("  nats         %s%s%s", url, url[0] != '\0' ? ", " : "", connected ? "connected" : "NOT CONNECTED");
 	if (number_of(nats, "reconnects") > 0)
 		printf(", %.0f reconnects", number_of(nats, "reconnects"));
 	putchar('\n');

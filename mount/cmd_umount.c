@@ -91,7 +91,7 @@ umount_at(const char *target)
 	int code = CLI_DONE;
 
 	if (unmount(target, daemon == -ENOTCONN, &why) != 0)
-		code = cli_fail("%s", buf_text(&why));
+		code = cli_fail("%s%s", buf_text(&why), daemon == -ETIMEDOUT ? "; the daemon does not answer" : "");
 	else if (daemon >= 0)
 		code = wait_for_end(daemon, pid);
 	else if (daemon != -ENOTCONN)

@@ -37,8 +37,8 @@ int actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *
 ssize_t actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t size, char *out);
 
 /*
- * An append under way. The caller zeroes the struct, fills the first part and keeps the struct, and data, until done is called; done is called exactly
- * once, maybe before actor_append returns, else on a thread of the backend, and must not block.
+ * An append under way. The caller zeroes the struct, fills the first part, and keeps the struct and data until done is called. done is
+ * called exactly once, maybe before actor_append returns, else on a thread of the backend, and must not block.
  */
 struct append {
 	const char *data; /* lines; a last one without newline counts as whole. Borrowed until done */

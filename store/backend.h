@@ -56,7 +56,6 @@ struct backend_limits {
 struct backend_status {
 	bool connected;
 	char url[256]; /* without credentials */
-	char server_version[32];
 	uint64_t reconnects;
 	uint64_t payload_max; /* as in backend_limits */
 };
@@ -114,7 +113,7 @@ struct backend_ops {
 	int (*ns_create)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 	/*
 	 * Remove a namespace without actors, else -ENOTEMPTY. An append acknowledged on any node is never lost by it: see
-	 * the fence in jetstream_ns.c.
+	 * the fence in js_namespace.c.
 	 */
 	int (*ns_remove)(struct backend *, const char *ns, int64_t deadline_ns);
 	int (*ns_info)(struct backend *, const char *ns, int64_t deadline_ns, struct ns_info *info);

@@ -12,6 +12,8 @@ js_api_errno(int err_code)
 	case 10059: /* stream not found */
 		return -ENOENT;
 	case 10058: /* stream name already in use with a different configuration */
+	case 10065: /* subjects overlap: nats-server 2.9 sees those of a stream that is being made before it sees its name */
+	case 10065: /* its subjects are in use; 2.9 says so to one of two that create the same stream at once */
 		return -EEXIST;
 	case 10071: /* wrong last sequence */
 	case 10164: /* the same, in newer servers where the sequence is not known to the leader */
@@ -61,18 +63,39 @@ js_number(const cJSON *json, const char *key, uint64_t missing)
 }
 
 int
-js_api_parse(natsMsg *msg, cJSON **reply)
+js_api_error(struct logger *lg, int code, int err_code, const char *description)
+{
+	int err = js_api_errno(err_code);
+
+	/* Servers answer 503 with codes of their own while they have no leader. */
+	if (err == -EIO && code == 503)
+		err = -ENOTCONN;
+	if (err == -EIO)
+		log_error(lg, "JetStream: %s (code %d, err_code %d)", description, code, err_code);
+	return err;
+}
+
+bool
+js_api_refused_for_none(natsMsg *msg)
+{
+	static const char text[] = "wrong last sequence: 0\"";
+
+	return memmem(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), text, sizeof(text) - 1) != NULL;
+}
+
+int
+js_api_parse(struct logger *lg, natsMsg *msg, cJSON **reply)
 {
 	cJSON *json = cJSON_ParseWithLength(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg));
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
 
-	if (json == NULL)
+	if (json == NULL) {
+		log_error(lg, "JetStream: an answer that is no JSON");
 		return -EIO;
+	}
 	if (error != NULL) {
-		int err = js_api_errno((int)js_number(error, "err_code", 0));
-		/* Servers answer 503 with codes of their own while they have no leader. */
-		if (err == -EIO && js_number(error, "code", 0) == 503)
-			err = -ENOTCONN;
+		int err = js_api_error(lg, (int)js_number(error, "code", 0), (int)js_number(error, "err_code", 0),
+		    js_text(error, "description", "an error without a description"));
 		cJSON_Delete(json);
 		return err;
 	}
@@ -81,7 +104,7 @@ js_api_parse(natsMsg *msg, cJSON **reply)
 }
 
 int
-js_api_call(struct rpc *rpc, const char *what, const char *stream, cJSON *request, int64_t deadline_ns, cJSON **reply)
+js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request, int64_t deadline_ns, cJSON **reply)
 {
 	struct buf subject = { 0 };
 	char *body = request != NULL ? cJSON_PrintUnformatted(request) : NULL;
@@ -101,7 +124,7 @@ js_api_call(struct rpc *rpc, const char *what, const char *stream, cJSON *reques
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	if (err == 0)
-		err = js_api_parse(msg, reply);
+		err = js_api_parse(lg, msg, reply);
 	natsMsg_Destroy(msg);
 	cJSON_free(body);
 	cJSON_Delete(request);

@@ -20,13 +20,19 @@ decode(natsMsg *msg, struct record *r)
 }
 
 int
-js_message_direct(natsMsg *msg, const char *subject, struct record *r)
+js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct record *r)
 {
-	const char *value = NULL;
+	const char *value = NULL, *text = NULL;
 
 	*r = (struct record){ 0 };
-	if (natsMsgHeader_Get(msg, "Status", &value) == NATS_OK && value != NULL)
-		return strcmp(value, "404") == 0 ? -ENOENT : -EIO;
+	if (natsMsgHeader_Get(msg, "Status", &value) == NATS_OK && value != NULL) {
+		if (strcmp(value, "404") == 0)
+			return -ENOENT;
+		if (natsMsgHeader_Get(msg, "Description", &text) != NATS_OK || text == NULL)
+			text = "an error without a description";
+		log_error(lg, "JetStream: get: %s (code %s)", text, value);
+		return -EIO;
+	}
 	if (natsMsgHeader_Get(msg, "Nats-Subject", &value) != NATS_OK || strcmp(value, subject) != 0)
 		return -ENOENT;
 	if (natsMsgHeader_Get(msg, "Nats-Sequence", &value) != NATS_OK)
@@ -105,14 +111,14 @@ find_headers(char *text, const char *values[RECORD_HEADERS])
 }
 
 int
-js_message_leader(natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r)
+js_message_leader(struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r)
 {
 	const char *values[RECORD_HEADERS] = { NULL };
 	cJSON *reply = NULL;
 	size_t len, headers_len;
 
 	*r = (struct record){ 0 };
-	int err = js_api_parse(msg, &reply);
+	int err = js_api_parse(lg, msg, &reply);
 	if (err != 0)
 		return err;
 	const cJSON *message = cJSON_GetObjectItemCaseSensitive(reply, "message");

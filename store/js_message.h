@@ -5,12 +5,13 @@
 #include <nats/nats.h>
 #include <stdint.h>
 
+#include "logger.h"
 #include "record.h"
 
 /*
- * The answer to a direct get. 0, -ENOENT (none, or the message is not of that subject), or -EIO.
+ * The answer to a direct get. 0, -ENOENT (none, or the message is not of that subject), or -EIO after a log line.
  */
-int js_message_direct(natsMsg *msg, const char *subject, struct record *r);
+int js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct record *r);
 
 /* The decoded parts of an answer of the stream's leader, which come as base64 in JSON. All zeros is empty. */
 struct js_leader_message {
@@ -19,7 +20,7 @@ struct js_leader_message {
 };
 
 /* The answer to a get by STREAM.MSG.GET; r borrows from m. 0, -ENOENT, or as js_api_parse. */
-int js_message_leader(natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
+int js_message_leader(struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
 void js_leader_message_free(struct js_leader_message *m);
 
 /* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */

@@ -8,7 +8,7 @@
  *   gone    deleted
  * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there is no actor; FENCED -> OPEN only if there is one.
  * As the set is frozen, every node that looks at a fence decides the same. A remover that was held up for FENCE_OWN_NS leaves the fence to others,
- * who finish it when they have seen it for FENCE_ABANDONED_NS of their own clocks: so that no late delete meets a namespace made anew.
+ * who finish it when they have seen it for FENCE_ABANDONED_NS (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,6 @@
 #include "wait.h"
 
 #define FENCE_OWN_NS (4 * NS_PER_SEC)
-#define FENCE_ABANDONED_NS (10 * NS_PER_SEC)
 #define STREAM_NAME_MAX 200
 #define NONCE_BYTES 16
 
@@ -60,66 +59,6 @@ js_subject(const struct jetstream *js, const char *kind, const char *ns, const c
 		name_encode(out, span_of(actor));
 	else
 		buf_putc(out, '*');
-}
-
-/* What is remembered of streams */
-
-static bool
-stream_match(const struct table_link *link, const void *key)
-{
-	return strcmp(container_of(link, struct js_stream, link)->ns, key) == 0;
-}
-
-static struct js_stream *
-stream_locked(struct jetstream *js, const char *ns, bool make)
-{
-	size_t size = strlen(ns) + 1;
-	uint64_t hash = XXH3_64bits(ns, size - 1);
-	struct table_link *link = table_find(&js->streams, hash, stream_match, ns);
-
-	if (link != NULL)
-		return container_of(link, struct js_stream, link);
-	struct js_stream *stream = make ? calloc(1, sizeof(*stream) + size) : NULL;
-	if (stream == NULL)
-		return NULL;
-	memcpy(stream->ns, ns, size);
-	if (table_add(&js->streams, hash, &stream->link) != 0) {
-		free(stream);
-		return NULL;
-	}
-	return stream;
-}
-
-static void
-forget_stream(struct jetstream *js, const char *ns)
-{
-	pthread_mutex_lock(&js->lock);
-	struct js_stream *stream = stream_locked(js, ns, false);
-	if (stream != NULL) {
-		table_remove(&js->streams, &stream->link);
-		free(stream);
-	}
-	pthread_mutex_unlock(&js->lock);
-}
-
-uint64_t
-js_known_replicas(struct jetstream *js, const char *ns)
-{
-	pthread_mutex_lock(&js->lock);
-	struct js_stream *stream = stream_locked(js, ns, false);
-	uint64_t replicas = stream != NULL ? stream->replicas : 0;
-	pthread_mutex_unlock(&js->lock);
-	return replicas;
-}
-
-void
-js_free_streams(struct jetstream *js)
-{
-	struct table_link *link;
-
-	while ((link = table_pop(&js->streams)) != NULL)
-		free(container_of(link, struct js_stream, link));
-	table_free(&js->streams);
 }
 
 /* Descriptions */
@@ -194,7 +133,7 @@ call(struct jetstream *js, const char *what, const char *ns, cJSON *request, int
 	js_stream_name(js, ns, &stream);
 	const char *name = buf_text(&stream);
 	if (name != NULL)
-		err = js_api_call(js->rpc, what, name, request, deadline_ns, reply);
+		err = js_api_call(js->rpc, js->lg, what, name, request, deadline_ns, reply);
 	else
 		cJSON_Delete(request);
 	buf_free(&stream);
@@ -307,7 +246,9 @@ js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int6
 		cJSON_Delete(reply);
 		reply = NULL;
 		if (err == -EEXIST && unknown && has_nonce(js, ns, nonce, deadline_ns))
-			return 0;
+			err = 0;
+		if (err == 0)
+			js_note_replicas(js, ns, (uint64_t)js->replicas);
 		if (err != -ENOTCONN)
 			return err;
 		unknown = true;
@@ -334,7 +275,7 @@ publish_probe(struct jetstream *js, const char *ns, int64_t deadline_ns)
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	if (err == 0)
-		err = js_api_parse(msg, &reply);
+		err = js_api_parse(js->lg, msg, &reply);
 	natsMsg_Destroy(msg);
 	cJSON_Delete(reply);
 	buf_free(&subject);
@@ -376,7 +317,7 @@ finish_fence(struct jetstream *js, const char *ns, int64_t give_up_ns, int64_t d
 		err = -ETIMEDOUT;
 	} else if (err == 0) {
 		err = call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply);
-		forget_stream(js, ns);
+		js_forget_stream(js, ns);
 	}
 	cJSON_Delete(info);
 	cJSON_Delete(reply);
@@ -408,29 +349,6 @@ js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
 	return err;
 }
 
-/* Remember what an answer says of the stream. Returns true if it shows a fence that its remover has left behind. */
-static bool
-note_stream(struct jetstream *js, const char *ns, const cJSON *info, const cJSON *description)
-{
-	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-	const char *fence = js_text(description, "fence", "");
-	int64_t now = clock_mono(js->clock);
-	bool abandoned = false;
-
-	pthread_mutex_lock(&js->lock);
-	struct js_stream *stream = stream_locked(js, ns, true);
-	if (stream != NULL) {
-		stream->replicas = js_number(config, "num_replicas", 1);
-		if (strcmp(stream->fence, fence) != 0) {
-			snprintf(stream->fence, sizeof(stream->fence), "%s", fence);
-			stream->fence_seen_ns = now;
-		}
-		abandoned = fence[0] != '\0' && now - stream->fence_seen_ns > FENCE_ABANDONED_NS;
-	}
-	pthread_mutex_unlock(&js->lock);
-	return abandoned;
-}
-
 static int64_t
 time_or(const cJSON *json, const char *key, int64_t otherwise)
 {
@@ -448,12 +366,13 @@ js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns_inf
 
 	int err = get_info(js, ns, false, 0, deadline_ns, &info);
 	if (err == -ENOENT)
-		forget_stream(js, ns);
+		js_forget_stream(js, ns);
 	if (err != 0)
 		return err;
 	cJSON *description = get_description(info);
 	const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "state");
-	bool abandoned = note_stream(js, ns, info, description);
+	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
+	bool abandoned = js_note_stream(js, ns, js_number(config, "num_replicas", 1), js_text(description, "fence", ""));
 	out->attr.mode = (uint32_t)js_number(description, "mode", 0755);
 	out->attr.uid = (uint32_t)js_number(description, "uid", 0);
 	out->attr.gid = (uint32_t)js_number(description, "gid", 0);
@@ -498,7 +417,7 @@ ns_from_subject(struct jetstream *js, const char *stream, int64_t deadline_ns, s
 {
 	cJSON *info = NULL;
 	size_t lead = strlen(js->prefix) + strlen(".ev.");
-	int err = js_api_call(js->rpc, "STREAM.INFO", stream, NULL, deadline_ns, &info);
+	int err = js_api_call(js->rpc, js->lg, "STREAM.INFO", stream, NULL, deadline_ns, &info);
 
 	if (err == 0) {
 		const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
@@ -539,7 +458,7 @@ js_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void *arg
 		cJSON *request = cJSON_CreateObject(), *reply = NULL;
 		const cJSON *stream;
 		cJSON_AddNumberToObject(request, "offset", (double)offset);
-		err = js_api_call(js->rpc, "STREAM.NAMES", NULL, request, deadline_ns, &reply);
+		err = js_api_call(js->rpc, js->lg, "STREAM.NAMES", NULL, request, deadline_ns, &reply);
 		const cJSON *streams = cJSON_GetObjectItemCaseSensitive(reply, "streams");
 		cJSON_ArrayForEach(stream, streams)
 		{

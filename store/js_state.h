@@ -1,5 +1,7 @@
 /*
- * The body of the JetStream backend, for jetstream.c (connection, records) and js_namespace.c (streams). Nobody else includes this.
+ * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an actor's last
+ * record, where the server has forgotten it), js_namespace.c (namespaces as streams), js_streams.c (what is remembered of them).
+ * Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
 #define AETHER_STORE_JS_STATE_H
@@ -13,15 +15,6 @@
 #include "table.h"
 #include "timer.h"
 
-/* What is remembered of a stream. */
-struct js_stream {
-	struct table_link link;
-	uint64_t replicas;
-	char fence[40];       /* the nonce of a fence seen on it, empty if there is none */
-	int64_t fence_seen_ns; /* since when */
-	char ns[];
-};
-
 struct jetstream {
 	struct backend base;
 	const struct clock *clock;
@@ -33,7 +26,7 @@ struct jetstream {
 	int replicas;
 
 	pthread_mutex_t lock;
-	struct table streams; /* guarded by lock */
+	struct table streams; /* js_streams.c's; guarded by lock */
 };
 
 static inline struct jetstream *
@@ -48,8 +41,30 @@ void js_stream_name(const struct jetstream *js, const char *ns, struct buf *out)
 /* Append the subject of the namespace's actors, for all of them ("*") if actor is NULL; kind is "ev", or "rm" for the fence. */
 void js_subject(const struct jetstream *js, const char *kind, const char *ns, const char *actor, struct buf *out);
 
+/* As the backend's get, but for GET_LAST what the server says is taken as it is. */
+void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn,
+    void *arg);
+
+/* Ask for the stream's information: rpc_request. */
+void js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, rpc_fn fn, void *arg);
+
+/*
+ * What is remembered of streams; where there is no memory for it, it is as if nothing had been said.
+ */
+
 /* How many replicas the stream has, as far as is known; 0 if not. */
 uint64_t js_known_replicas(struct jetstream *js, const char *ns);
+void js_note_replicas(struct jetstream *js, const char *ns, uint64_t replicas);
+
+/* fence: the nonce of the fence that the stream has now, empty if it has none. True if it has been seen so long that its
+ * remover must have left it behind. */
+bool js_note_stream(struct jetstream *js, const char *ns, uint64_t replicas, const char *fence);
+
+/* True the first time that it is called for a stream, so that what is wrong with it is logged once. */
+bool js_first_report(struct jetstream *js, const char *ns);
+
+void js_forget_stream(struct jetstream *js, const char *ns);
+void js_free_streams(struct jetstream *js);
 
 /* The operations on namespaces. */
 int js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
@@ -58,7 +73,5 @@ int js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns
 int js_ns_set(struct backend *b, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 int js_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void *arg);
 int js_actor_list(struct backend *b, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg);
-
-void js_free_streams(struct jetstream *js);
 
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "rpc_spent.h"
+
 /* A reply names the slot and its generation, so that one that comes too late never meets the slot's next user. */
 struct slot {
 	rpc_fn fn; /* NULL: free, or taken for a request that is still being put together */
@@ -39,6 +41,7 @@ struct rpc {
 	void *on_disconnect_arg;
 	atomic_bool connected;
 	atomic_uint_fast64_t reconnects;
+	struct rpc_spent spent;
 
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
@@ -307,7 +310,7 @@ on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 		int err = reply_error(msg);
 		held.fn(held.arg, err, err == 0 ? msg : NULL);
 	}
-	natsMsg_Destroy(msg);
+	rpc_spent_add(&r->spent, msg);
 }
 
 /* Then a lost connection is meant. */
@@ -433,6 +436,7 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	atomic_init(&r->connected, false);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->closing, NULL);
+	rpc_spent_init(&r->spent);
 	natsStatus s = set_callbacks(r, options->nats);
 	if (s == NATS_OK)
 		s = natsConnection_Connect(&r->nc, options->nats);
@@ -473,6 +477,7 @@ rpc_free(struct rpc *r)
 	if (r == NULL)
 		return;
 	natsConnection_Destroy(r->nc);
+	rpc_spent_free(&r->spent);
 	pthread_cond_destroy(&r->closing);
 	pthread_mutex_destroy(&r->lock);
 	free(r->slots);
@@ -538,7 +543,7 @@ rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers
 		err = -ENOMEM;
 	if (err == 0)
 		err = nats_errno(natsConnection_PublishMsg(r->nc, msg));
-	natsMsg_Destroy(msg);
+	rpc_spent_add(&r->spent, msg);
 	/* A disconnect that came after the slot was filled and before it was looked at has ended it already. */
 	if (err == 0 && !atomic_load(&r->connected))
 		err = -ENOTCONN;

@@ -7,7 +7,7 @@
  *   2  actor.lock         what this node knows of one actor, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
- *   5  the backend's own  (memory.c, rpc.c), timer.lock
+ *   5  the backend's own  (memory.c, rpc.c, rpc_spent.c), timer.lock
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H

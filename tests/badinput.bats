@@ -240,6 +240,13 @@ nested() {
 	assert_refused EILSEQ "$A" $'\xc3'
 }
 
+# After a short write a program sends the rest again: that must not become a line of its own.
+@test "what follows the refused end of a line is never a line by itself" {
+	"$ERRNO_DO" insist "$A" 'one ' $'\xff\n' $'whole\n' || true
+	run events "$A"
+	refute_line whole
+}
+
 @test "after a bad line the same handle goes on" {
 	exec 7>>"$A"
 	run bash -c 'echo "{bad" >&7'

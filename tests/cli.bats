@@ -91,7 +91,7 @@ usage_error() {
 	mkdir -p "$D/unreached"
 	run timeout 30 "$AETHER" mount "$D/unreached" --nats nats://127.0.0.1:1 -o "timeout=1,log=$D/unreached.log"
 	assert_failure 1
-	assert_output --partial 127.0.0.1:1
+	assert_output --partial 'cannot connect to NATS'
 	assert_output --partial "$D/unreached.log"
 	run mounted "$D/unreached"
 	assert_failure
@@ -157,7 +157,7 @@ usage_error() {
 @test "append of bad input exits 1 and says why" {
 	run "$AETHER" append "$A" '{"eventType":'
 	assert_failure 1
-	assert_output --partial 'Invalid argument'
+	assert_output --partial malformed
 	[[ ! -e $A || $(version_of "$A") == 0 ]]
 }
 
@@ -211,7 +211,7 @@ usage_error() {
 @test "no secret is on the process list" {
 	secrets="$(grep -rhoE 'password"?: *"?[A-Za-z0-9_-]{8,}' "$D/state/"*.conf "$D/state/"*.json | grep -oE '[A-Za-z0-9_-]+$' | sort -u)"
 	[[ -n $secrets ]]
-	run grep -laF "$secrets" /proc/[0-9]*/cmdline
+	run grep -slaF "$secrets" /proc/[0-9]*/cmdline
 	assert_output ''
 	run grep -F "$secrets" "$M.log" "$M/.aether/status"
 	assert_failure
@@ -232,13 +232,13 @@ usage_error() {
 	assert_failure 1
 }
 
-@test "credentials and a prefix of one's own reach a server" {
-	NATS_CONF='authorization { user: me, password: "p@ss" }' nats_start
-	mount_start -n own --nats "nats://me:p%40ss@127.0.0.1:$(cat "$D/nats/port")" -o prefix=mine
+@test "credentials in the URL and a prefix of one's own reach a server, and the password is not shown" {
+	NATS_CONF='authorization { user: me, password: "pass-w0rd" }' nats_start
+	mount_start -n own --nats "nats://me:pass-w0rd@127.0.0.1:$(cat "$D/nats/port")" -o prefix=mine
 	mkdir "$D/own/t"
 	echo x >>"$D/own/t/a"
 	assert_equal "$(events "$D/own/t/a")" x
-	run grep -F 'p%40ss' "$D/own.log" "$D/own/.aether/status" /proc/self/mountinfo
-	assert_failure
+	run grep -F pass-w0rd "$D/own.log" "$D/own/.aether/status" /proc/self/mountinfo "/proc/$(cat "$D/own.pid")/cmdline"
+	assert_output ''
 	mount_stop own
 }

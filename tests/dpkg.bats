@@ -36,32 +36,32 @@ made_up() {
 }
 
 @test "its first lines one by one, each appended to its package" {
-	head -n 500 "$D/tagged" | while IFS=$'\t' read -r package line; do
+	head -n 300 "$D/tagged" | while IFS=$'\t' read -r package line; do
 		printf '%s\n' "$line" >>"$M/dpkg/$package"
 	done
-	head -n 500 "$D/tagged" | cut -f 1 | sort | uniq -c | while read -r count package; do
+	head -n 300 "$D/tagged" | cut -f 1 | sort | uniq -c | while read -r count package; do
 		diff <(events "$M/dpkg/$package") <(head -n "$count" "$D/expected/$package")
 	done
 }
 
 @test "the others, many files open at the same time" {
-	tail -n +501 "$D/tagged" | LC_ALL=C sort -s -t $'\t' -k 1,1 |
+	tail -n +301 "$D/tagged" | LC_ALL=C sort -s -t $'\t' -k 1,1 |
 		awk -F '\t' -v dir="$M/dpkg" '{ f = dir "/" $1; if (last != "" && f != last) close(last); last = f
 			sub(/^[^\t]*\t/, ""); print >>f }'
 }
 
 @test "every package has its history, line for line" {
 	diff <(ls "$M/dpkg" | LC_ALL=C sort) <(ls "$D/expected" | LC_ALL=C sort)
-	for file in "$D/expected"/*; do
-		jq -r .data.text <"$M/dpkg/${file##*/}" | cmp - "$file"
-	done
+	mkdir "$D/actual"
+	jq -r '[.actorId, .data.text] | @tsv' "$M"/dpkg/* |
+		awk -F '\t' -v dir="$D/actual" '{ f = dir "/" $1; print $2 >>f; close(f) }'
+	diff -r "$D/actual" "$D/expected"
 }
 
-@test "every package's versions are 1, 2, 3 …" {
-	for file in "$D/expected"/*; do
-		[[ $(version_of "$M/dpkg/${file##*/}") == $(wc -l <"$file") ]]
-	done
+@test "every package's versions are 1, 2, 3 … up to the length of its history" {
 	jq -n -e '[inputs | [.actorId, .version]] | group_by(.[0]) | all(map(.[1]) == [range(1; length + 1)])' "$M"/dpkg/* >/dev/null
+	ls "$D/expected" | sed "s|.*|$M/dpkg/.aether/actors/&/version|" | xargs cat >"$D/versions"
+	diff "$D/versions" <(cd "$D/expected" && wc -l -- * | awk '$2 != "total" { print $1 }')
 }
 
 @test "grep over all of them finds what the log has" {

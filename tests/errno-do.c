@@ -142,6 +142,20 @@ do_append(char **a)
 	return do_write(args);
 }
 
+/* FILE TEXT...: one write for each TEXT, also after one that failed; the last one's outcome. */
+static int
+do_insist(char **a)
+{
+	int fd = open_with(a[0], APPEND);
+	int rc = 0;
+
+	if (fd < 0)
+		return -1;
+	for (char **text = a + 1; *text != NULL; text++)
+		rc = write_all(fd, *text, strlen(*text));
+	return finish(fd, rc);
+}
+
 /* FILE FLAGS OFFSET TEXT */
 static int
 do_pwrite(char **a)
@@ -365,6 +379,7 @@ static const struct operation {
 	{ "ftruncate", do_ftruncate, 2, "FILE SIZE" },
 	{ "getxattr", do_getxattr, 2, "FILE NAME" },
 	{ "held-read", do_held_read, 2, "FILE COMMAND" },
+	{ "insist", do_insist, 2, "FILE TEXT..." },
 	{ "link", do_link, 2, "FILE NEW" },
 	{ "load", do_load, 5, "FILE PREFIX COUNT SECONDS retry|once" },
 	{ "mkdir", do_mkdir, 1, "DIR" },

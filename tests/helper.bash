@@ -14,11 +14,13 @@ TESTS="$BATS_TEST_DIRNAME"
 D="$BATS_FILE_TMPDIR"
 M="$D/mnt"
 N="$M/t"
-export AETHER ERRNO_DO TESTS D M N
+export AETHER ERRNO_DO TESTS D M N LC_ALL=C.UTF-8
+# What tells our processes from those of others; the runner looks for what is left behind by it.
+export AETHER_TEST_MARK="${AETHER_TEST_MARK:-$BATS_RUN_TMPDIR}"
 # Reports go to files of their own, for a daemon's standard error may lead nowhere; sanitizer_reports looks into both.
 export ASAN_OPTIONS="log_path=$D/san:exitcode=99${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export UBSAN_OPTIONS="log_path=$D/san:print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
-export TSAN_OPTIONS="log_path=$D/san:exitcode=99:second_deadlock_stack=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+export TSAN_OPTIONS="log_path=$D/san:exitcode=99:second_deadlock_stack=1:suppressions=$TESTS/tsan.supp${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 
 setup_file() {
 	mount_start
@@ -96,7 +98,7 @@ mounted() {
 }
 
 up_or_ended() {
-	[[ -s $1.rc ]] || { mounted "$1" && [[ -e $1/.aether/version ]]; }
+	[[ -s $1.rc ]] || { mounted "$1" && cat "$1/.aether/version"; }
 }
 
 # mount_start [-n NAME] OPTION...: mount at D/NAME (default mnt), with the state directory D/state unless the options choose
@@ -203,11 +205,9 @@ none() {
 	[[ -z $(processes "$1") ]]
 }
 
-# kill_all PATTERN...: kill -9 the processes of this test file that match.
+# kill_all PATTERN...: kill -9 the processes of this test file that match, all at the same moment.
 kill_all() {
 	local pids pattern
-	for pattern in "$@"; do
-		mapfile -t pids < <(processes "$pattern")
-		kill -9 "${pids[@]}"
-	done
+	mapfile -t pids < <(for pattern in "$@"; do processes "$pattern"; done)
+	kill -9 "${pids[@]}"
 }

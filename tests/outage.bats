@@ -13,6 +13,7 @@ setup_file() {
 
 setup() {
 	A="$N/a$BATS_TEST_NUMBER"
+	P="private$BATS_TEST_NUMBER"
 	[[ -e $D/nats/pid ]] || nats_start
 	wait_for 20 touch "$N/alive"
 }
@@ -76,6 +77,7 @@ lasts_about_timeout() {
 }
 
 @test "several appends wait at the same time, not one after the other" {
+	for i in {1..10}; do echo before >>"$A-$i"; done
 	nats_kill
 	for i in {1..10}; do
 		"$ERRNO_DO" append "$A-$i" $'x\n' >"$D/wait.$i" 3>&- &
@@ -166,7 +168,7 @@ acknowledged_once() {
 	wait_for 20 cat "$1"
 	jq -r .id <"$1" | sort >"$D/stored"
 	assert_equal "$(uniq -d "$D/stored")" ''
-	assert_equal "$(sort "$D"/acked.* | comm -23 - "$D/stored")" ''
+	assert_equal "$(grep -hE -- '-[0-9]+$' "$D"/acked.* | sort | comm -23 - "$D/stored")" ''
 	jq .version <"$1" | sort -nc
 	(($(wc -l <"$D/stored") > 0))
 }
@@ -177,65 +179,70 @@ acknowledged_once() {
 	done
 }
 
+# A mount on the private server, with a namespace, whatever became of the one before.
+private_start() {
+	mount_start -n "$P"
+	mkdir -p "$D/$P/t"
+}
+
 @test "the private server dies: it is started again and appends go on" {
-	mount_start -n private
-	mkdir "$D/private/t"
-	echo before >>"$D/private/t/a"
+	private_start
+		echo before >>"$D/$P/t/a"
 	kill_all "nats-server.*$D/state"
-	wait_for 20 "$ERRNO_DO" append "$D/private/t/a" $'{"eventType":"T","id":"after"}\n'
-	assert_equal "$(events "$D/private/t/a" .eventType | xargs)" 'Text T'
+	wait_for 20 "$ERRNO_DO" append "$D/$P/t/a" $'{"eventType":"T","id":"after"}\n'
+	assert_equal "$(events "$D/$P/t/a" .eventType | xargs)" 'Text T'
 	assert_equal "$(processes "nats-server.*$D/state" | wc -l)" 1
-	mount_stop private
+	mount_stop "$P"
 }
 
 @test "the supervisor dies: appends go on, and the server still ends with the mount" {
-	mount_start -n private
+	private_start
 	kill_all "supervise.*$D/state"
-	wait_for 20 "$ERRNO_DO" append "$D/private/t/b" $'x\n'
-	mount_stop private
+	wait_for 20 "$ERRNO_DO" append "$D/$P/t/b" $'x\n'
+	mount_stop "$P"
 	wait_for 20 none "nats-server.*$D/state"
 }
 
 @test "the daemon dies: mounting again on the stale mountpoint works and everything is there" {
-	mount_start -n private
-	seq 100 >>"$D/private/t/c"
-	before="$(sha256sum <"$D/private/t/c")"
-	mount_kill private
-	assert_errno ENOTCONN stat "$D/private/t"
-	mount_start -n private
-	assert_equal "$(sha256sum <"$D/private/t/c")" "$before"
-	echo more >>"$D/private/t/c"
-	assert_versions_1_to 101 "$D/private/t/c"
-	mount_stop private
+	private_start
+	seq 100 >>"$D/$P/t/c"
+	before="$(sha256sum <"$D/$P/t/c")"
+	mount_kill "$P"
+	assert_errno ENOTCONN stat "$D/$P/unknown"
+	mount_start -n "$P"
+	assert_equal "$(sha256sum <"$D/$P/t/c")" "$before"
+	echo more >>"$D/$P/t/c"
+	assert_versions_1_to 101 "$D/$P/t/c"
+	mount_stop "$P"
 }
 
 @test "umount of a stale mountpoint works" {
-	mount_start -n private
-	mount_kill private
-	"$AETHER" umount "$D/private"
-	run mounted "$D/private"
+	private_start
+	mount_kill "$P"
+	"$AETHER" umount "$D/$P"
+	run mounted "$D/$P"
 	assert_failure
 	wait_for 20 none "nats-server.*$D/state"
 }
 
 @test "SIGTERM to the daemon ends it as umount does" {
-	mount_start -n private
-	seq 10 >>"$D/private/t/d"
-	kill -TERM "$(cat "$D/private.pid")"
-	wait_for 20 test -s "$D/private.rc"
-	assert_equal "$(cat "$D/private.rc")" 0
-	run mounted "$D/private"
+	private_start
+	seq 10 >>"$D/$P/t/d"
+	kill -TERM "$(cat "$D/$P.pid")"
+	wait_for 20 test -s "$D/$P.rc"
+	assert_equal "$(cat "$D/$P.rc")" 0
+	run mounted "$D/$P"
 	assert_failure
 }
 
 @test "SIGKILL of everything at once: all that was acknowledged is there" {
-	mount_start -n private
-	"$ERRNO_DO" load "$D/private/t/e" all 300 20 once 2>"$D/acked.all" 3>&- &
+	private_start
+	"$ERRNO_DO" load "$D/$P/t/e" all 300 20 once 2>"$D/acked.all" 3>&- &
 	wait_for 20 bash -c '[[ $(wc -l <"$0") -gt 100 ]]' "$D/acked.all"
-	kill_all "supervise.*$D/state" "nats-server.*$D/state" "aether mount $D/private"
+	kill_all "supervise.*$D/state" "nats-server.*$D/state" "aether mount $D/$P"
 	wait
 	rm -f "$D"/acked.retry* "$D"/acked.once*
-	mount_start -n private
-	acknowledged_once "$D/private/t/e"
-	mount_stop private
+	mount_start -n "$P"
+	acknowledged_once "$D/$P/t/e"
+	mount_stop "$P"
 }

@@ -141,7 +141,7 @@ tree_of() {
 @test "an actor's version file" {
 	assert_errno ENOENT stat "$N/.aether/actors/${A##*/}"
 	touch "$A"
-	assert_equal "$(od -c -An "$N/.aether/actors/${A##*/}/version" | xargs)" '0 \n'
+	assert_equal "$(od -An -tx1 "$N/.aether/actors/${A##*/}/version")" ' 30 0a'
 	seq 12 >>"$A"
 	assert_equal "$(cat "$N/.aether/actors/${A##*/}/version")" 12
 }
@@ -170,6 +170,11 @@ tree_of() {
 	assert_success
 	run jq -r '.. | strings' "$M/.aether/status"
 	assert_output --regexp '[0-9]+\.[0-9]+\.[0-9]+'
+}
+
+@test "the mount runs the nats-server that it was told to" {
+	run processes "nats-server.*$D/state"
+	assert_equal "$(realpath "/proc/$output/exe")" "$(realpath "$(command -v "${AETHER_NATS_SERVER:-nats-server}")")"
 }
 
 @test "xattrs of an actor" {

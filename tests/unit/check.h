@@ -51,7 +51,8 @@ struct check_test {
 			return;                                                                                        \
 	} while (0)
 
-static atomic_int check_failures;
+/* One for the whole program, whichever files its tests stand in. */
+__attribute__((weak)) atomic_int check_failures;
 
 #define CHECK_FAIL(what, file, line, format, ...)                                                                      \
 	(atomic_fetch_add(&check_failures, 1), printf("# %s:%d: %s" format "\n", file, line, what, __VA_ARGS__), false)

@@ -1,0 +1,300 @@
+/*
+ * The store's contract on a real nats-server, and what only such a one can show.
+ *
+ *	jetstream_contract URL [TEST...]
+ *
+ * The prefix is drawn for each run, so that runs on one server do not meet.
+ */
+#include <errno.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../store/jetstream.h"
+#include "faults/faulty.h"
+#include "unit/contract.h"
+#include "unit/contract_node.h"
+#include "unit/storm.h"
+
+#define MS NS_PER_MS
+
+static const char *url;
+static char prefix[32];
+static natsConnection *plain; /* a client that knows nothing of Aether */
+
+static int
+open_node(struct backend **out)
+{
+	struct jetstream_options options = { .urls = url, .prefix = prefix, .client_name = "contract", .replicas = 1 };
+	struct buf why = { 0 };
+
+	options.connect_timeout_ns = 5 * NS_PER_SEC;
+	int err = jetstream_new(out, &options, clock_system(), NULL, &why);
+	if (err != 0)
+		printf("# %s\n", buf_text(&why));
+	buf_free(&why);
+	return err;
+}
+
+/* Send a request to the server; 0 if it said yes. */
+static int
+ask(const char *subject, const char *data)
+{
+	natsMsg *reply = NULL;
+	int err = -EIO;
+
+	if (natsConnection_RequestString(&reply, plain, subject, data, 5000) == NATS_OK)
+		err = strstr(natsMsg_GetData(reply), "\"error\"") == NULL ? 0 : -EIO;
+	natsMsg_Destroy(reply);
+	return err;
+}
+
+static int
+delete_message(const char *ns, uint64_t seq)
+{
+	char subject[256], data[64];
+
+	if (seq == 0)
+		return 0;
+	snprintf(subject, sizeof(subject), "$JS.API.STREAM.MSG.DELETE.%s-%s", prefix, ns);
+	snprintf(data, sizeof(data), "{\"seq\":%ju}", (uintmax_t)seq);
+	return ask(subject, data);
+}
+
+/* Servers up to 2.10 then know no last message of the subject any more, though those before it are there. */
+static bool
+forgets_the_last(struct node *n)
+{
+	struct owned_record r = { 0 };
+	struct actor_name name = { n->ns, "a" };
+	struct backend_get last = { .kind = GET_LAST, .fresh = true },
+			   first = { .kind = GET_NEXT, .seq = 1, .fresh = true };
+	int64_t deadline_ns = clock_mono(clock_system()) + 5 * NS_PER_SEC;
+
+	bool forgets = wait_get(n->backend, clock_system(), name, last, deadline_ns, &r) == -ENOENT &&
+		       wait_get(n->backend, clock_system(), name, first, deadline_ns, &r) == 0;
+	owned_record_free(&r);
+	return forgets;
+}
+
+/* What a stranger publishes on an actor's subject is never shown and never followed; once it is deleted all is well
+ * again. */
+TEST(a_foreign_message)
+{
+	struct node n, other;
+	struct buf good = { 0 }, got = { 0 };
+	struct actor *b;
+	struct head head;
+	char subject[256];
+
+	REQUIRE(node_open(&n) && node_join(&other, &n));
+	REQUIRE(actor_get(n.store, n.ns, "b", &b) == 0);
+	CHECK_EQ_INT(append(n.a, "one").err, 0);
+	CHECK_EQ_INT(append(n.a, "two").err, 0);
+	check_chain(n.backend, n.ns, "a", &good, &head);
+	snprintf(subject, sizeof(subject), "%s.ev.%s.a", prefix, n.ns);
+	CHECK_EQ_INT(ask(subject, "hello"), 0);
+	struct node *both[] = { &n, &other };
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ_INT(append(both[i]->a, "more").err, -EIO);
+		CHECK_EQ_INT(read_all(both[i]->a, 0, &got), -EIO);
+		CHECK_EQ_MEM(got.p, got.len, good.p, good.len);
+	}
+	CHECK_EQ_INT(append(b, "another actor's").err, 0);
+	CHECK_EQ_INT(delete_message(n.ns, head.seq + 1), 0);
+	if (forgets_the_last(&n)) {
+		printf("# this server loses the last message of a subject when the one behind it is deleted\n");
+		goto out;
+	}
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ_INT(read_all(both[i]->a, 0, &got), 0);
+		CHECK_EQ_MEM(got.p, got.len, good.p, good.len);
+		CHECK_EQ_UINT(append(both[i]->a, "more").version, (uintmax_t)(3 + i));
+		buf_clear(&good);
+		check_chain(n.backend, n.ns, "a", &good, &head);
+	}
+out:
+	actor_put(b);
+	buf_free(&good);
+	buf_free(&got);
+	node_close(&other);
+	node_close(&n);
+}
+
+enum { REMOVERS_MAX = 3, ROUND_REMOVALS = 8 };
+
+/* Namespaces that come and go while others append to them. */
+struct race {
+	struct node *node;
+	const char *ns;
+	atomic_bool *stop;
+	unsigned removed;
+	unsigned refused;
+	uint64_t stored;
+};
+
+static const struct ns_attr attr = { .mode = 0755 };
+
+/* Append until it is acknowledged. From then on the namespace must not go away any more. */
+static void *
+append_once(void *arg)
+{
+	struct race *r = arg;
+	struct actor *a;
+	struct outcome o = { .err = -ENOENT };
+
+	if (actor_get(r->node->store, r->ns, "a", &a) != 0)
+		return NULL;
+	while (o.err != 0) {
+		o = append(a, "an event\n");
+		CHECK(o.err == 0 || o.err == -ENOENT || o.err == -ETIMEDOUT);
+		r->refused += o.err != 0;
+	}
+	r->stored = o.version;
+	atomic_store(r->stop, true);
+	actor_put(a);
+	return NULL;
+}
+
+static void *
+remove_and_make(void *arg)
+{
+	struct race *r = arg;
+	int err = 0;
+
+	/* Not for ever: an append waits a little before it tries again, and could always find the namespace gone. */
+	for (unsigned i = 0; i < ROUND_REMOVALS && err != -ENOTEMPTY && !atomic_load(r->stop); i++) {
+		err = store_ns_remove(r->node->store, r->ns);
+		r->removed += err == 0;
+		if (err != 0 && err != -ENOENT)
+			CHECK_EQ_INT(err, -ENOTEMPTY);
+		int made = store_ns_create(r->node->store, r->ns, &attr);
+		if (made != 0)
+			CHECK_EQ_INT(made, -EEXIST);
+	}
+	return NULL;
+}
+
+static void
+race_once(struct node *nodes, unsigned removers, unsigned round, unsigned *removed, unsigned *refused)
+{
+	struct race races[1 + REMOVERS_MAX] = { { .node = NULL } };
+	pthread_t threads[1 + REMOVERS_MAX];
+	atomic_bool stop = false;
+	struct head end;
+	char ns[96];
+
+	snprintf(ns, sizeof(ns), "%s-%u", nodes[0].ns, round);
+	CHECK_EQ_INT(store_ns_create(nodes[0].store, ns, &attr), 0);
+	for (unsigned i = 0; i <= removers; i++)
+		races[i] = (struct race){ .node = &nodes[i], .ns = ns, .stop = &stop };
+	/* The removers first: else the append would always have come before them. */
+	for (unsigned i = removers + 1; i-- > 0;)
+		REQUIRE(pthread_create(&threads[i], NULL, i == 0 ? append_once : remove_and_make, &races[i]) == 0);
+	for (unsigned i = 0; i <= removers; i++) {
+		pthread_join(threads[i], NULL);
+		*removed += races[i].removed;
+		*refused += races[i].refused;
+	}
+	check_chain(nodes[0].backend, ns, "a", NULL, &end);
+	CHECK(end.version >= races[0].stored && end.version > 0);
+}
+
+static void
+race_removers(unsigned removers, unsigned rounds)
+{
+	struct node nodes[1 + REMOVERS_MAX];
+	unsigned removed = 0, refused = 0;
+
+	REQUIRE(node_open(&nodes[0]));
+	for (unsigned i = 1; i <= removers; i++)
+		REQUIRE(node_join(&nodes[i], &nodes[0]));
+	for (unsigned round = 0; round < rounds; round++)
+		race_once(nodes, removers, round, &removed, &refused);
+	printf("# %u rounds: %u removals, %u appends that found no namespace\n", rounds, removed, refused);
+	for (unsigned i = 0; i <= removers; i++)
+		node_close(&nodes[i]);
+}
+
+TEST(a_remover_and_an_append)
+{
+	race_removers(1, 300);
+}
+
+TEST(several_removers_and_an_append)
+{
+	race_removers(REMOVERS_MAX, 200);
+}
+
+/* The server is real and the mishaps are added. */
+static void
+storm(struct storm s, const struct faulty_options *faults)
+{
+	struct backend *inner;
+
+	REQUIRE(open_node(&s.honest) == 0);
+	for (unsigned i = 0; i < STORM_NODES; i++) {
+		struct faulty_options options = *faults;
+		options.seed = (uint64_t)getpid() * STORM_NODES + i;
+		REQUIRE(open_node(&inner) == 0);
+		REQUIRE(faulty_new(&s.nodes[i], inner, true, clock_system(), &options) == 0);
+	}
+	s.seed = (uint64_t)getpid();
+	storm_run(&s);
+	s.honest->ops->free(s.honest);
+}
+
+TEST(a_storm_without_mishaps)
+{
+	static const struct faulty_options none = { .per_mille = 0 };
+	const struct storm s = { .timeout_ns = 5000 * MS, .threads = 4, .appends = 150, .actors = 4, .cancel = true };
+
+	storm(s, &none);
+}
+
+TEST(a_storm_with_all_mishaps)
+{
+	static const struct faulty_options faults = { .per_mille = 200, .delay_max_ns = 3 * MS, .refusals = true };
+	const struct storm s = { .timeout_ns = 200 * MS, .threads = 4, .appends = 100, .actors = 4, .cancel = true };
+
+	storm(s, &faults);
+}
+
+/* Deadlines that end while requests are being sent. */
+TEST(a_storm_short_of_time)
+{
+	static const struct faulty_options faults = { .per_mille = 100, .delay_max_ns = 2 * MS };
+	const struct storm s = { .timeout_ns = 2 * MS, .threads = 4, .appends = 100, .actors = 4, .cancel = true };
+
+	storm(s, &faults);
+}
+
+static const struct check_test own[] = { T(a_foreign_message), T(a_remover_and_an_append), T(a_storm_without_mishaps),
+	T(a_storm_with_all_mishaps), T(a_storm_short_of_time),
+	/* By name only: it also hits servers that mix up a stream which is deleted with one made anew under its name.
+	 */
+	T(several_removers_and_an_append) };
+
+int
+main(int argc, char **argv)
+{
+	const struct contract c = { open_node, delete_message, 5 * NS_PER_SEC, 100 };
+	uint32_t random;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s URL [TEST...]\n", argv[0]);
+		return 2;
+	}
+	url = argv[1];
+	clock_system()->random(clock_system(), &random, sizeof(random));
+	snprintf(prefix, sizeof(prefix), "t%08x", random);
+	if (natsConnection_ConnectTo(&plain, url) != NATS_OK) {
+		printf("Bail out! no connection to %s\n", url);
+		return 1;
+	}
+	int failed = contract_run(&c, own, argc > 2 ? MANY(own) : MANY(own) - 1, argc - 1, argv + 1);
+	natsConnection_Destroy(plain);
+	nats_Close();
+	return failed;
+}

@@ -1,0 +1,39 @@
+#include "contract.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "contract_node.h"
+
+static const struct contract *subject;
+
+const struct contract *
+contract_subject(void)
+{
+	return subject;
+}
+
+int
+contract_run(const struct contract *c, const struct check_test *extra, size_t extra_count, int argc, char **argv)
+{
+	const struct {
+		const struct check_test *tests;
+		size_t count;
+	} parts[] = {
+		{ contract_append_tests, contract_append_count },
+		{ contract_ids_tests, contract_ids_count },
+		{ contract_read_tests, contract_read_count },
+		{ contract_broken_tests, contract_broken_count },
+		{ contract_ns_tests, contract_ns_count },
+		{ contract_threads_tests, contract_threads_count },
+		{ extra, extra_count },
+	};
+	struct check_test all[256];
+	size_t count = 0;
+
+	subject = c;
+	for (size_t i = 0; i < MANY(parts); i++)
+		for (size_t k = 0; k < parts[i].count && count < MANY(all); k++)
+			all[count++] = parts[i].tests[k];
+	return check_run(all, count, argc, argv);
+}
