@@ -25,7 +25,8 @@ void actor_put(struct actor *a);
 /*
  * The actor's head. What was learnt from the backend less than max_age_ns ago will do; with 0 it is asked now, and the answer then
  * holds every append that had returned on any node before this call. While NATS is away and stale_ok is set, the last known head is
- * served at once. Blocks. 0, or -ENOENT if the actor does not exist, or -EIO if its last record is not one of ours.
+ * served at once. Blocks. 0, or -ENOENT if the actor does not exist. If its last record is not one of ours, head is the end
+ * of the part that holds.
  */
 int actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head);
 

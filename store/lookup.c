@@ -31,14 +31,21 @@ is_open(const struct batch_line *line)
 	return line->event.id.p != NULL && line->stored == 0 && !line->repeat;
 }
 
+/* Then there is one place where it can be, if it is stored at all. */
+static bool
+names_stored_version(const struct batch_line *line, const struct head *head)
+{
+	return line->event.version != 0 && line->event.version <= head->version;
+}
+
 bool
 lookup_needed(struct actor *a, const struct batch *b, const struct head *head)
 {
 	for (size_t i = 0; b->user_ids && i < b->count; i++) {
 		const struct batch_line *line = &b->lines[i];
-		if (!is_open(line) || line->event.version > head->version)
+		if (!is_open(line))
 			continue;
-		if (line->event.version != 0 || !is_covered(a, head) || dedup_find(a->dedup, line->event.id) != 0)
+		if (names_stored_version(line, head) || !is_covered(a, head) || dedup_find(a->dedup, line->event.id) != 0)
 			return true;
 	}
 	return false;
@@ -102,9 +109,9 @@ lookup_ids(struct actor *a, struct batch *b, const struct head *head, int64_t de
 		uint64_t version = line->event.version;
 		if (!is_open(line))
 			continue;
-		if (version == 0 && !is_covered(a, head))
+		if (!names_stored_version(line, head) && !is_covered(a, head))
 			err = cover(a, head, deadline_ns);
-		if (err == 0 && (version == 0 || version > head->version))
+		if (err == 0 && !names_stored_version(line, head))
 			version = a->dedup != NULL ? dedup_find(a->dedup, line->event.id) : 0;
 		if (err == 0 && version != 0)
 			err = look_up_version(a, b, head, version);

@@ -205,3 +205,10 @@ append() {
 	assert_equal "$(cat "$D"/writer.* | sort | uniq -c | xargs)" '19 ESTALE 1 OK'
 	assert_versions_1_to 2 "$A"
 }
+
+@test "an id stored inside a batch is EEXIST under another version, also a later one" {
+	assert_errno OK append "$A" $'one\n{"eventType":"T","id":"in"}\nthree\n'
+	assert_errno EEXIST append "$A" $'{"eventType":"T","id":"in","version":9}\n'
+	assert_errno OK append "$A" $'{"eventType":"T","id":"in","version":2}\n'
+	assert_equal "$(version_of "$A")" 3
+}
