@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "js_api.h"
+#include "js_last.h"
 #include "js_message.h"
 #include "js_options.h"
 #include "js_state.h"
@@ -19,6 +20,9 @@
 /* An id of 128 bytes and an actor's name of 255, all percent-encoded, in the message id. */
 #define NAMES_ROOM (3 * (128 + 255))
 
+/* How long the end of a scan waits at most for the server to answer. */
+#define SCAN_CLOSE_MS 1000
+
 /* One request under way. */
 struct op {
 	struct jetstream *js;
@@ -29,64 +33,74 @@ struct op {
 	} fn;
 	void *arg;
 	struct backend_get want;
-	bool late;     /* the first question had no answer */
-	char *subject; /* of the actor */
-	char *ns;
+	bool plain;        /* whatever the answer */
+	uint64_t prev_seq; /* of a publish */
+	bool late;         /* the first question had no answer */
+	char *subject;     /* of the actor */
+	struct actor_name name;
+	char names[];
 };
 
 static void
 op_free(struct op *op)
 {
 	free(op->subject);
-	free(op->ns);
 	free(op);
 }
 
 static struct op *
 op_new(struct jetstream *js, struct actor_name name, int64_t deadline_ns, void *arg)
 {
-	struct op *op = calloc(1, sizeof(*op));
+	size_t ns_size = strlen(name.ns) + 1, actor_size = strlen(name.actor) + 1;
+	struct op *op = calloc(1, sizeof(*op) + ns_size + actor_size);
 	struct buf subject = { 0 };
 
 	if (op == NULL)
 		return NULL;
 	*op = (struct op){ .js = js, .deadline_ns = deadline_ns, .arg = arg };
+	op->name.ns = memcpy(op->names, name.ns, ns_size);
+	op->name.actor = memcpy(op->names + ns_size, name.actor, actor_size);
 	js_subject(js, "ev", name.ns, name.actor, &subject);
 	op->subject = buf_text(&subject); /* owned by op from here on */
-	op->ns = strdup(name.ns);
-	if (op->subject == NULL || op->ns == NULL) {
+	if (op->subject == NULL) {
 		op_free(op);
 		return NULL;
 	}
 	return op;
 }
 
+void
+js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, rpc_fn fn, void *arg)
+{
+	struct buf subject = { 0 };
+
+	buf_puts(&subject, "$JS.API.STREAM.INFO.");
+	js_stream_name(js, ns, &subject);
+	const char *text = buf_text(&subject);
+	if (text == NULL)
+		fn(arg, -ENOMEM, NULL);
+	else
+		rpc_request(js->rpc, text, NULL, 0, NULL, 0, deadline_ns, fn, arg);
+	buf_free(&subject);
+}
+
 /*
- * Nobody answers for the stream: is it that there is none, or that JetStream is not there? fn gets -ENOENT or -ENOTCONN.
+ * Nobody answers for the stream: is it that there is none, or that JetStream is not there? fn gets -ENOENT or
+ * -ENOTCONN.
  */
 static void
 ask_for_stream(struct op *op, rpc_fn fn)
 {
-	struct jetstream *js = op->js;
-	struct buf subject = { 0 };
-
-	buf_puts(&subject, "$JS.API.STREAM.INFO.");
-	js_stream_name(js, op->ns, &subject);
-	const char *text = buf_text(&subject);
-	if (text == NULL)
-		fn(op, -ENOMEM, NULL);
-	else
-		rpc_request(js->rpc, text, NULL, 0, NULL, 0, op->deadline_ns, fn, op);
-	buf_free(&subject);
+	js_request_info(op->js, op->name.ns, op->deadline_ns, fn, op);
 }
 
 static int
-stream_answer(int err, natsMsg *reply)
+stream_answer(struct op *op, int err, natsMsg *reply)
 {
 	cJSON *info = NULL;
 
 	if (err == 0)
-		err = js_api_parse(reply, &info);
+		err = js_api_parse(op->js->lg, reply, &info);
 	else if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	cJSON_Delete(info);
@@ -106,9 +120,15 @@ publish_done(struct op *op, int err, uint64_t seq, bool duplicate)
 static void
 on_publish_stream(void *arg, int err, natsMsg *reply)
 {
-	err = stream_answer(err, reply);
+	err = stream_answer(arg, err, reply);
 	/* We are here because nobody got the publish. */
 	publish_done(arg, err == -ENOTCONN || err == -ETIMEDOUT ? -EHOSTUNREACH : err, 0, false);
+}
+
+static void
+on_refused(void *arg, int err)
+{
+	publish_done(arg, err, 0, false);
 }
 
 static void
@@ -124,7 +144,11 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 		return;
 	}
 	if (err == 0)
-		err = js_api_parse(reply, &ack);
+		err = js_api_parse(op->js->lg, reply, &ack);
+	if (err == -ESTALE && op->prev_seq != 0 && js_api_refused_for_none(reply)) {
+		js_last_refused(op->js, op->name, op->prev_seq, op->deadline_ns, on_refused, op);
+		return;
+	}
 	if (err == 0) {
 		seq = js_number(ack, "seq", 0);
 		duplicate = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ack, "duplicate"));
@@ -136,8 +160,8 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 }
 
 static void
-jetstream_publish(struct backend *b, struct actor_name name, const struct record *r, const char *msg_id, int64_t deadline_ns,
-    backend_publish_fn fn, void *arg)
+jetstream_publish(struct backend *b, struct actor_name name, const struct record *r, const char *msg_id,
+    int64_t deadline_ns, backend_publish_fn fn, void *arg)
 {
 	struct jetstream *js = js_of(b);
 	struct op *op = op_new(js, name, deadline_ns, arg);
@@ -149,11 +173,13 @@ jetstream_publish(struct backend *b, struct actor_name name, const struct record
 		return;
 	}
 	op->fn.publish = fn;
+	op->prev_seq = r->prev_seq;
 	record_encode(r, values);
 	for (int i = 0; i < RECORD_HEADERS; i++)
 		headers[i] = (struct rpc_header){ record_header_names[i], values[i] };
 	headers[RECORD_HEADERS] = (struct rpc_header){ "Nats-Msg-Id", msg_id };
-	rpc_request(js->rpc, op->subject, headers, RECORD_HEADERS + 1, r->payload.p, r->payload.len, deadline_ns, on_publish_reply, op);
+	rpc_request(js->rpc, op->subject, headers, RECORD_HEADERS + 1, r->payload.p, r->payload.len, deadline_ns,
+	    on_publish_reply, op);
 }
 
 /* Get */
@@ -166,11 +192,27 @@ get_done(struct op *op, int err, const struct record *r)
 }
 
 static void
+on_last_found(void *arg, int err, const struct record *r)
+{
+	get_done(arg, err, r);
+}
+
+/* What the server says of a get; no last message needs a second look. */
+static void
+get_answered(struct op *op, int err, const struct record *r)
+{
+	if (err == -ENOENT && op->want.kind == GET_LAST && !op->plain && !js_is_trusted(op->js, op->name.ns))
+		js_last_find(op->js, op->name, op->deadline_ns, on_last_found, op);
+	else
+		get_done(op, err, err == 0 ? r : NULL);
+}
+
+static void
 on_get_stream(void *arg, int err, natsMsg *reply)
 {
 	struct op *op = arg;
 
-	err = stream_answer(err, reply);
+	err = stream_answer(op, err, reply);
 	get_done(op, op->late && err == -ENOTCONN ? -ETIMEDOUT : err, NULL);
 }
 
@@ -187,8 +229,8 @@ on_get_reply(void *arg, int err, natsMsg *reply)
 		return;
 	}
 	if (err == 0)
-		err = js_message_direct(reply, op->subject, &r);
-	get_done(op, err, err == 0 ? &r : NULL);
+		err = js_message_direct(op->js->lg, reply, op->subject, &r);
+	get_answered(op, err, &r);
 }
 
 /* The leader's own answer, for streams whose other replicas may lag. */
@@ -202,8 +244,8 @@ on_leader_reply(void *arg, int err, natsMsg *reply)
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	if (err == 0)
-		err = js_message_leader(reply, op->subject, &m, &r);
-	get_done(op, err, err == 0 ? &r : NULL);
+		err = js_message_leader(op->js->lg, reply, op->subject, &m, &r);
+	get_answered(op, err, &r);
 	js_leader_message_free(&m);
 }
 
@@ -218,20 +260,39 @@ put_request(const struct op *op, struct buf *out)
 		buf_printf(out, "{\"seq\":%llu}", (unsigned long long)op->want.seq);
 		return;
 	case GET_NEXT:
-		buf_printf(out, "{\"seq\":%llu,\"next_by_subj\":\"%s\"}", (unsigned long long)op->want.seq, op->subject);
+		buf_printf(
+		    out, "{\"seq\":%llu,\"next_by_subj\":\"%s\"}", (unsigned long long)op->want.seq, op->subject);
 		return;
 	}
 }
 
 static void
-jetstream_get(struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
+send_get(struct op *op)
 {
-	struct jetstream *js = js_of(b);
-	struct op *op = op_new(js, name, deadline_ns, arg);
+	struct jetstream *js = op->js;
 	struct buf subject = { 0 }, body = { 0 };
-	bool leader = g.fresh && js_known_replicas(js, name.ns) != 1;
+	bool leader = op->want.fresh && js_known_replicas(js, op->name.ns) != 1;
 	/* Leaves time to ask for the stream. */
-	int64_t half_ns = deadline_ns - (deadline_ns - clock_mono(js->clock)) / 2;
+	int64_t half_ns = op->deadline_ns - (op->deadline_ns - clock_mono(js->clock)) / 2;
+
+	buf_puts(&subject, leader ? "$JS.API.STREAM.MSG.GET." : "$JS.API.DIRECT.GET.");
+	js_stream_name(js, op->name.ns, &subject);
+	put_request(op, &body);
+	const char *to = buf_text(&subject);
+	if (to == NULL || body.failed)
+		get_done(op, -ENOMEM, NULL);
+	else
+		rpc_request(js->rpc, to, NULL, 0, body.p, body.len, leader ? op->deadline_ns : half_ns,
+		    leader ? on_leader_reply : on_get_reply, op);
+	buf_free(&subject);
+	buf_free(&body);
+}
+
+static void
+get(struct jetstream *js, struct actor_name name, struct backend_get g, bool plain, int64_t deadline_ns,
+    backend_get_fn fn, void *arg)
+{
+	struct op *op = op_new(js, name, deadline_ns, arg);
 
 	if (op == NULL) {
 		fn(arg, -ENOMEM, NULL);
@@ -239,17 +300,22 @@ jetstream_get(struct backend *b, struct actor_name name, struct backend_get g, i
 	}
 	op->fn.get = fn;
 	op->want = g;
-	buf_puts(&subject, leader ? "$JS.API.STREAM.MSG.GET." : "$JS.API.DIRECT.GET.");
-	js_stream_name(js, name.ns, &subject);
-	put_request(op, &body);
-	const char *to = buf_text(&subject);
-	if (to == NULL || body.failed)
-		get_done(op, -ENOMEM, NULL);
-	else
-		rpc_request(js->rpc, to, NULL, 0, body.p, body.len, leader ? deadline_ns : half_ns,
-		    leader ? on_leader_reply : on_get_reply, op);
-	buf_free(&subject);
-	buf_free(&body);
+	op->plain = plain;
+	send_get(op);
+}
+
+static void
+jetstream_get(
+    struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
+{
+	get(js_of(b), name, g, false, deadline_ns, fn, arg);
+}
+
+void
+js_get_plain(struct jetstream *js, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn,
+    void *arg)
+{
+	get(js, name, g, true, deadline_ns, fn, arg);
 }
 
 /* Scan */
@@ -295,7 +361,23 @@ open_scan(struct jetstream *js, struct actor_name name, uint64_t from_seq, natsS
 		s = js_SubscribeSync(sub, js->js, subject.p, NULL, &options, &code);
 	buf_free(&subject);
 	buf_free(&stream);
-	return code != 0 ? js_api_errno((int)code) : scan_errno(s);
+	return code != 0 ? js_api_error(js->lg, 0, (int)code, natsStatus_GetText(s)) : scan_errno(s);
+}
+
+/*
+ * The reading thread of nats.c 3.4 and 3.5 may still be putting a message into a subscription that is freed. So the
+ * server is told to send no more (one message has come long ago, or will not be missed), and once that thread has seen
+ * the answer to a ping behind it, it is done with this one.
+ */
+static void
+close_scan(struct jetstream *js, natsSubscription *sub)
+{
+	if (sub == NULL)
+		return;
+	natsSubscription_AutoUnsubscribe(sub, 1);
+	if (rpc_connected(js->rpc))
+		natsConnection_FlushTimeout(rpc_connection(js->rpc), SCAN_CLOSE_MS);
+	natsSubscription_Destroy(sub);
 }
 
 /* Wait for the next message, the connection and the deadline in view. */
@@ -320,8 +402,8 @@ next_message(struct jetstream *js, natsSubscription *sub, int64_t idle_ns, natsM
 }
 
 static int
-jetstream_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
-    void *arg)
+jetstream_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
+    backend_scan_fn fn, void *arg)
 {
 	struct jetstream *js = js_of(b);
 	natsSubscription *sub = NULL;
@@ -342,7 +424,7 @@ jetstream_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uin
 		if (stop < 0)
 			err = stop;
 	}
-	natsSubscription_Destroy(sub);
+	close_scan(js, sub);
 	return err;
 }
 
@@ -362,7 +444,7 @@ jetstream_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *
 	struct jetstream *js = js_of(b);
 	cJSON *info = NULL;
 
-	int err = js_api_call(js->rpc, "INFO", NULL, NULL, deadline_ns, &info);
+	int err = js_api_call(js->rpc, js->lg, "INFO", NULL, NULL, deadline_ns, &info);
 	if (err != 0)
 		return err;
 	const cJSON *max = cJSON_GetObjectItemCaseSensitive(info, "limits");
@@ -379,9 +461,9 @@ jetstream_status(struct backend *b, struct backend_status *status)
 {
 	struct jetstream *js = js_of(b);
 
-	*status = (struct backend_status){
-		.connected = rpc_connected(js->rpc), .reconnects = rpc_reconnects(js->rpc), .payload_max = payload_max(js)
-	};
+	*status = (struct backend_status){ .connected = rpc_connected(js->rpc),
+		.reconnects = rpc_reconnects(js->rpc),
+		.payload_max = payload_max(js) };
 	if (status->connected)
 		js_options_shown_url(rpc_connection(js->rpc), status->url, sizeof(status->url));
 }
@@ -455,8 +537,8 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 }
 
 int
-jetstream_new(struct backend **out, const struct jetstream_options *options, const struct clock *clock, struct logger *lg,
-    struct buf *why)
+jetstream_new(struct backend **out, const struct jetstream_options *options, const struct clock *clock,
+    struct logger *lg, struct buf *why)
 {
 	struct jetstream *js = calloc(1, sizeof(*js));
 

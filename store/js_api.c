@@ -12,7 +12,6 @@ js_api_errno(int err_code)
 	case 10059: /* stream not found */
 		return -ENOENT;
 	case 10058: /* stream name already in use with a different configuration */
-	case 10065: /* subjects overlap: nats-server 2.9 sees those of a stream that is being made before it sees its name */
 	case 10065: /* its subjects are in use; 2.9 says so to one of two that create the same stream at once */
 		return -EEXIST;
 	case 10071: /* wrong last sequence */
@@ -20,11 +19,13 @@ js_api_errno(int err_code)
 		return -ESTALE;
 	case 10054: /* message size exceeds the stream's maximum */
 		return -EMSGSIZE;
+	case 10002: /* resource limits exceeded for the account */
 	case 10023: /* insufficient resources */
 	case 10027: /* maximum number of streams reached */
 	case 10028: /* memory resources exceeded */
 	case 10047: /* insufficient storage */
 	case 10053: /* stream limits exceed the account's */
+	case 10122: /* stream's maximum bytes exceed the account's */
 	case 10077: /* the stream's own limit: maximum bytes or messages */
 		return -ENOSPC;
 	case 10035: /* not authorised for that API */
@@ -72,6 +73,9 @@ js_api_error(struct logger *lg, int code, int err_code, const char *description)
 		err = -ENOTCONN;
 	if (err == -EIO)
 		log_error(lg, "JetStream: %s (code %d, err_code %d)", description, code, err_code);
+	/* What is in the way may be a stream that is not ours, and so is not seen in the tree. */
+	if (err_code == 10065)
+		log_warn(lg, "JetStream: %s (err_code %d)", description, err_code);
 	return err;
 }
 
@@ -104,7 +108,8 @@ js_api_parse(struct logger *lg, natsMsg *msg, cJSON **reply)
 }
 
 int
-js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request, int64_t deadline_ns, cJSON **reply)
+js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request,
+    int64_t deadline_ns, cJSON **reply)
 {
 	struct buf subject = { 0 };
 	char *body = request != NULL ? cJSON_PrintUnformatted(request) : NULL;

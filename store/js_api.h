@@ -13,16 +13,18 @@
 #include "rpc.h"
 
 /*
- * Call $JS.API.<what>, or $JS.API.<what>.<stream> if stream is not NULL, with request as the body (NULL: none; always taken and freed).
- * Blocks until deadline_ns. 0 and *reply is the caller's (cJSON_Delete), or -errno: JetStream's error by js_api_errno, else as rpc.h.
+ * Call $JS.API.<what>, or $JS.API.<what>.<stream> if stream is not NULL, with request as the body (NULL: none; always
+ * taken and freed). Blocks until deadline_ns. 0 and *reply is the caller's (cJSON_Delete), or -errno: JetStream's error
+ * by js_api_errno, else as rpc.h.
  */
-int js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request, int64_t deadline_ns,
-    cJSON **reply);
+int js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request,
+    int64_t deadline_ns, cJSON **reply);
 
 /* Parse an answer. 0 and *reply, or -errno by js_api_error (-EIO if it is no JSON). */
 int js_api_parse(struct logger *lg, natsMsg *msg, cJSON **reply);
 
-/* The errno of an error with HTTP-like code (0 if there is none), JetStream's err_code and its text. One that is not known gets a log line. */
+/* The errno of an error with HTTP-like code (0 if there is none), JetStream's err_code and its text. One that is not
+ * known gets a log line. */
 int js_api_error(struct logger *lg, int code, int err_code, const char *description);
 
 /* Does it refuse a publish because the subject has no message at all, so that its last sequence counts as 0? */

@@ -1,4 +1,5 @@
-/* Records as NATS messages: what the three ways of getting a message give, as a record. Payloads are borrowed from the message. */
+/* Records as NATS messages: what the three ways of getting a message give, as a record. Payloads are borrowed from the
+ * message. */
 #ifndef AETHER_STORE_JS_MESSAGE_H
 #define AETHER_STORE_JS_MESSAGE_H
 
@@ -20,7 +21,8 @@ struct js_leader_message {
 };
 
 /* The answer to a get by STREAM.MSG.GET; r borrows from m. 0, -ENOENT, or as js_api_parse. */
-int js_message_leader(struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
+int js_message_leader(
+    struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
 void js_leader_message_free(struct js_leader_message *m);
 
 /* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */

@@ -3,12 +3,15 @@
  *
  * Removing, without losing what another node appends at that moment. JetStream deletes a stream whatever it holds, so:
  *   OPEN    subjects <prefix>.ev.<ns>.*: appends are stored
- *   FENCED  subjects <prefix>.rm.<ns>: appends find nobody and are tried again by their nodes; what was on its way when the fence
- *           came is flushed by a probe, published through the stream's queue and acknowledged. From then on the set of actors cannot change.
+ *   FENCED  subjects <prefix>.rm.<ns>: appends find nobody and are tried again by their nodes; what was on its way when
+ *           the fence came is flushed by a probe, published through the stream's queue and acknowledged. From then on
+ *           the set of actors cannot change.
  *   gone    deleted
- * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there is no actor; FENCED -> OPEN only if there is one.
- * As the set is frozen, every node that looks at a fence decides the same. A remover that was held up for FENCE_OWN_NS leaves the fence to others,
- * who finish it when they have seen it for FENCE_ABANDONED_NS (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
+ *
+ * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there is no actor; FENCED -> OPEN only
+ * if there is one. As the set is frozen, every node that looks at a fence decides the same. A remover that was held up
+ * for FENCE_OWN_NS leaves the fence to others, who finish it when they have seen it for FENCE_ABANDONED_NS
+ * (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,7 +41,8 @@ js_stream_name(const struct jetstream *js, const char *ns, struct buf *out)
 	name_encode(out, name);
 	if (out->failed || out->len - start <= STREAM_NAME_MAX)
 		return;
-	/* "%%" begins no encoded name, so this cannot be another namespace's; the name itself can be read from the subjects. */
+	/* "%%" begins no encoded name, so this cannot be another namespace's; the name itself can be read from the
+	 * subjects. */
 	XXH128_hash_t hash = XXH3_128bits(name.p, name.len);
 	out->len = encoded_at;
 	buf_printf(out, "%%%%%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
@@ -160,7 +164,8 @@ get_info(struct jetstream *js, const char *ns, bool with_subjects, uint64_t offs
 
 /* Send the stream's configuration back with other subjects or another description. */
 static int
-update(struct jetstream *js, const char *ns, const cJSON *info, const char *kind, const cJSON *description, int64_t deadline_ns)
+update(struct jetstream *js, const char *ns, const cJSON *info, const char *kind, const cJSON *description,
+    int64_t deadline_ns)
 {
 	cJSON *config = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(info, "config"), true);
 	cJSON *reply = NULL;
@@ -236,7 +241,8 @@ js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int6
 	cJSON *reply = NULL;
 	int err;
 
-	/* Creating what is there already with the same configuration succeeds; the nonce makes every maker's configuration another. */
+	/* Creating what is there already with the same configuration succeeds; the nonce makes every maker's
+	 * configuration another. */
 	new_nonce(js, nonce);
 	for (;;) {
 		cJSON *config = new_config(js, ns, attr, nonce);
@@ -372,7 +378,11 @@ js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns_inf
 	cJSON *description = get_description(info);
 	const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "state");
 	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-	bool abandoned = js_note_stream(js, ns, js_number(config, "num_replicas", 1), js_text(description, "fence", ""));
+	bool abandoned =
+	    js_note_stream(js, ns, js_number(config, "num_replicas", 1), js_text(description, "fence", ""));
+	/* Servers state their version since 2.11, and since then they do not forget. */
+	const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(config, "metadata");
+	js_note_trusted(js, ns, js_text(metadata, "_nats.ver", NULL) != NULL);
 	out->attr.mode = (uint32_t)js_number(description, "mode", 0755);
 	out->attr.uid = (uint32_t)js_number(description, "uid", 0);
 	out->attr.gid = (uint32_t)js_number(description, "gid", 0);
@@ -424,9 +434,9 @@ ns_from_subject(struct jetstream *js, const char *stream, int64_t deadline_ns, s
 		const cJSON *subject = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "subjects"), 0);
 		const char *text = cJSON_IsString(subject) ? subject->valuestring : "";
 		size_t len = strlen(text);
-		err = len > lead + 2 && strcmp(text + len - 2, ".*") == 0 ?
-		    name_decode(out, (struct span){ text + lead, len - lead - 2 }) :
-		    -EINVAL;
+		err = len > lead + 2 && strcmp(text + len - 2, ".*") == 0
+			  ? name_decode(out, (struct span){ text + lead, len - lead - 2 })
+			  : -EINVAL;
 	}
 	cJSON_Delete(info);
 	return err;

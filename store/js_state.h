@@ -1,7 +1,7 @@
 /*
- * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an actor's last
- * record, where the server has forgotten it), js_namespace.c (namespaces as streams), js_streams.c (what is remembered of them).
- * Nobody else includes this.
+ * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
+ * actor's last record, where the server has forgotten it), js_namespace.c (namespaces as streams), js_streams.c (what
+ * is remembered of them). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
 #define AETHER_STORE_JS_STATE_H
@@ -38,12 +38,13 @@ js_of(struct backend *b)
 /* Append the name of the namespace's stream. */
 void js_stream_name(const struct jetstream *js, const char *ns, struct buf *out);
 
-/* Append the subject of the namespace's actors, for all of them ("*") if actor is NULL; kind is "ev", or "rm" for the fence. */
+/* Append the subject of the namespace's actors, for all of them ("*") if actor is NULL; kind is "ev", or "rm" for the
+ * fence. */
 void js_subject(const struct jetstream *js, const char *kind, const char *ns, const char *actor, struct buf *out);
 
 /* As the backend's get, but for GET_LAST what the server says is taken as it is. */
-void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn,
-    void *arg);
+void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_get g, int64_t deadline_ns,
+    backend_get_fn fn, void *arg);
 
 /* Ask for the stream's information: rpc_request. */
 void js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, rpc_fn fn, void *arg);
@@ -56,9 +57,14 @@ void js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, 
 uint64_t js_known_replicas(struct jetstream *js, const char *ns);
 void js_note_replicas(struct jetstream *js, const char *ns, uint64_t replicas);
 
-/* fence: the nonce of the fence that the stream has now, empty if it has none. True if it has been seen so long that its
- * remover must have left it behind. */
+/* fence: the nonce of the fence that the stream has now, empty if it has none. True if it has been seen so long that
+ * its remover must have left it behind. */
 bool js_note_stream(struct jetstream *js, const char *ns, uint64_t replicas, const char *fence);
+
+/* Is the server that keeps the stream one that never forgets a subject's last message (js_last.h)? False if not known.
+ */
+void js_note_trusted(struct jetstream *js, const char *ns, bool trusted);
+bool js_is_trusted(struct jetstream *js, const char *ns);
 
 /* True the first time that it is called for a stream, so that what is wrong with it is logged once. */
 bool js_first_report(struct jetstream *js, const char *ns);

@@ -11,6 +11,7 @@ struct js_stream {
 	uint64_t replicas;     /* 0: not known */
 	char fence[40];        /* the nonce of a fence seen on it, empty if there is none */
 	int64_t fence_seen_ns; /* since when */
+	bool trusted;          /* as js_note_trusted says */
 	bool reported;         /* js_first_report has been here */
 	char ns[];
 };
@@ -91,6 +92,26 @@ js_note_stream(struct jetstream *js, const char *ns, uint64_t replicas, const ch
 	}
 	pthread_mutex_unlock(&js->lock);
 	return abandoned;
+}
+
+void
+js_note_trusted(struct jetstream *js, const char *ns, bool trusted)
+{
+	pthread_mutex_lock(&js->lock);
+	struct js_stream *stream = stream_locked(js, ns, true);
+	if (stream != NULL)
+		stream->trusted = trusted;
+	pthread_mutex_unlock(&js->lock);
+}
+
+bool
+js_is_trusted(struct jetstream *js, const char *ns)
+{
+	pthread_mutex_lock(&js->lock);
+	struct js_stream *stream = stream_locked(js, ns, false);
+	bool trusted = stream != NULL && stream->trusted;
+	pthread_mutex_unlock(&js->lock);
+	return trusted;
 }
 
 bool

@@ -52,6 +52,7 @@ struct rpc {
 	struct waiting *waiting;
 	bool closed;
 	bool closed_cb; /* nats.c has told that the connection is closed for good */
+	bool replies_on; /* nats.c may still call on_reply */
 	pthread_cond_t closing;
 };
 
@@ -364,6 +365,18 @@ on_closed(natsConnection *nc, void *closure)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* on_reply has returned for the last time. */
+static void
+on_replies_end(void *closure)
+{
+	struct rpc *r = closure;
+
+	pthread_mutex_lock(&r->lock);
+	r->replies_on = false;
+	pthread_cond_broadcast(&r->closing);
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* A refused publish has no reply; the server tells of it here, with the subject between quotes. */
 static void
 on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
@@ -411,6 +424,10 @@ subscribe(struct rpc *r)
 	natsInbox_Destroy(inbox);
 	snprintf(subject, sizeof(subject), "%s.>", r->inbox);
 	s = natsConnection_Subscribe(&r->inbox_sub, r->nc, subject, on_reply, r);
+	/* Whoever a reply woke may close and free everything before on_reply has returned, if that is not waited for. */
+	if (s == NATS_OK)
+		s = natsSubscription_SetOnCompleteCB(r->inbox_sub, on_replies_end, r);
+	r->replies_on = s == NATS_OK;
 	/* A dropped reply would look like a lost one; what is under way is bounded by who asks. */
 	if (s == NATS_OK)
 		s = natsSubscription_SetPendingLimits(r->inbox_sub, -1, -1);
@@ -466,7 +483,7 @@ rpc_close(struct rpc *r)
 	natsSubscription_Destroy(r->inbox_sub);
 	natsConnection_Close(r->nc);
 	pthread_mutex_lock(&r->lock);
-	while (!r->closed_cb)
+	while (!r->closed_cb || r->replies_on)
 		pthread_cond_wait(&r->closing, &r->lock);
 	pthread_mutex_unlock(&r->lock);
 }

@@ -62,22 +62,6 @@ delete_message(const char *ns, uint64_t seq)
 	return ask(subject, data);
 }
 
-/* Servers up to 2.10 then know no last message of the subject any more, though those before it are there. */
-static bool
-forgets_the_last(struct node *n)
-{
-	struct owned_record r = { 0 };
-	struct actor_name name = { n->ns, "a" };
-	struct backend_get last = { .kind = GET_LAST, .fresh = true },
-			   first = { .kind = GET_NEXT, .seq = 1, .fresh = true };
-	int64_t deadline_ns = clock_mono(clock_system()) + 5 * NS_PER_SEC;
-
-	bool forgets = wait_get(n->backend, clock_system(), name, last, deadline_ns, &r) == -ENOENT &&
-		       wait_get(n->backend, clock_system(), name, first, deadline_ns, &r) == 0;
-	owned_record_free(&r);
-	return forgets;
-}
-
 /* What a stranger publishes on an actor's subject is never shown and never followed; once it is deleted all is well
  * again. */
 TEST(a_foreign_message)
@@ -103,18 +87,16 @@ TEST(a_foreign_message)
 	}
 	CHECK_EQ_INT(append(b, "another actor's").err, 0);
 	CHECK_EQ_INT(delete_message(n.ns, head.seq + 1), 0);
-	if (forgets_the_last(&n)) {
-		printf("# this server loses the last message of a subject when the one behind it is deleted\n");
-		goto out;
-	}
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ_INT(read_all(both[i]->a, 0, &got), 0);
 		CHECK_EQ_MEM(got.p, got.len, good.p, good.len);
-		CHECK_EQ_UINT(append(both[i]->a, "more").version, (uintmax_t)(3 + i));
+		struct outcome o = append(both[i]->a, "more");
+		/* A server may have forgotten by then that there is a last message (store/js_last.h). */
+		CHECK(o.err == 0 || o.err == -ENOSPC);
+		CHECK_EQ_UINT(o.version, o.err == 0 ? (uintmax_t)(3 + i) : 0);
 		buf_clear(&good);
 		check_chain(n.backend, n.ns, "a", &good, &head);
 	}
-out:
 	actor_put(b);
 	buf_free(&good);
 	buf_free(&got);
@@ -122,7 +104,7 @@ out:
 	node_close(&n);
 }
 
-enum { REMOVERS_MAX = 3, ROUND_REMOVALS = 8 };
+enum { REMOVERS_MAX = 3, ROUND_REMOVALS = 2 };
 
 /* Namespaces that come and go while others append to them. */
 struct race {
@@ -219,7 +201,7 @@ race_removers(unsigned removers, unsigned rounds)
 
 TEST(a_remover_and_an_append)
 {
-	race_removers(1, 300);
+	race_removers(1, 200);
 }
 
 TEST(several_removers_and_an_append)

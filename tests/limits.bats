@@ -64,7 +64,11 @@ fill() {
 	assert_errno OK stat "$D/big/t"
 }
 
-@test "an account that is full is ENOSPC" { fill "$A"; }
+@test "an account that is full is ENOSPC, and a mount that has nothing of it yet reads it all" {
+	fill "$A"
+	cmp "$A" "$D/reader/t/${A##*/}"
+}
+
 @test "a server that is full is ENOSPC" { fill "$D/big/t/a"; }
 
 @test "df shows the limit" {
