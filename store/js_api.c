@@ -124,7 +124,7 @@ js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *st
 	}
 	const char *to = buf_text(&subject);
 	if (to != NULL && (request == NULL || body != NULL))
-		err = rpc_call(rpc, to, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
+		err = rpc_call(rpc, to, NULL, 0, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
 	/* JetStream is not there, or not yet. */
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;

@@ -9,7 +9,8 @@
  *   gone    deleted
  *
  * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there is no actor; FENCED -> OPEN only
- * if there is one. As the set is frozen, every node that looks at a fence decides the same. A remover that was held up
+ * if there is one. As the set is frozen, every node that looks at a fence decides the same, and only the one whose
+ * probe was stored acts: it is published with the stream's last sequence as its remover knew it. One that was held up
  * for FENCE_OWN_NS leaves the fence to others, who finish it when they have seen it for FENCE_ABANDONED_NS
  * (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
  */
@@ -266,18 +267,27 @@ js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int6
 
 /* Remove */
 
+/*
+ * Flush what is on its way, and become the one who may go on: stored only if nothing was since last_seq. 0, or -ESTALE
+ * if something was.
+ */
 static int
-publish_probe(struct jetstream *js, const char *ns, int64_t deadline_ns)
+publish_probe(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t deadline_ns)
 {
-	struct buf subject = { 0 };
+	struct buf subject = { 0 }, stream = { 0 };
+	char expected[24];
 	natsMsg *msg = NULL;
 	cJSON *reply = NULL;
 	int err = -ENOMEM;
 
 	js_subject(js, "rm", ns, NULL, &subject);
+	js_stream_name(js, ns, &stream);
+	snprintf(expected, sizeof(expected), "%llu", (unsigned long long)last_seq);
+	struct rpc_header headers[] = { { "Nats-Expected-Last-Sequence", expected },
+		{ "Nats-Expected-Stream", buf_text(&stream) } };
 	const char *to = buf_text(&subject);
-	if (to != NULL)
-		err = rpc_call(js->rpc, to, NULL, 0, deadline_ns, &msg);
+	if (to != NULL && headers[1].value != NULL)
+		err = rpc_call(js->rpc, to, headers, 2, NULL, 0, deadline_ns, &msg);
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	if (err == 0)
@@ -285,7 +295,14 @@ publish_probe(struct jetstream *js, const char *ns, int64_t deadline_ns)
 	natsMsg_Destroy(msg);
 	cJSON_Delete(reply);
 	buf_free(&subject);
+	buf_free(&stream);
 	return err;
+}
+
+static uint64_t
+last_seq_of(const cJSON *info)
+{
+	return js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
 }
 
 static bool
@@ -307,13 +324,16 @@ open_again(struct jetstream *js, const char *ns, const cJSON *info, int64_t dead
 	return err;
 }
 
-/* The namespace is fenced: do the one move that is left. give_up_ns: no delete is sent after that. */
+/*
+ * The namespace is fenced, and had last_seq when that was decided: do the one move that is left. give_up_ns: no delete
+ * is sent after that. -ESTALE: somebody else is doing it, or something was appended before the fence.
+ */
 static int
-finish_fence(struct jetstream *js, const char *ns, int64_t give_up_ns, int64_t deadline_ns)
+finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t give_up_ns, int64_t deadline_ns)
 {
 	cJSON *info = NULL, *reply = NULL;
 
-	int err = publish_probe(js, ns, deadline_ns);
+	int err = publish_probe(js, ns, last_seq, deadline_ns);
 	if (err == 0)
 		err = get_info(js, ns, true, 0, deadline_ns, &info);
 	if (err == 0 && has_actors(info)) {
@@ -330,29 +350,51 @@ finish_fence(struct jetstream *js, const char *ns, int64_t give_up_ns, int64_t d
 	return err;
 }
 
+/* One try, from what info says. */
+static int
+fence_and_finish(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
+{
+	int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+	cJSON *description = get_description(info);
+	char nonce[2 * NONCE_BYTES + 1];
+	int err = 0;
+
+	bool fenced = js_text(description, "fence", NULL) != NULL;
+	if (has_actors(info)) {
+		err = fenced ? open_again(js, ns, info, deadline_ns) : 0;
+		err = err == 0 ? -ENOTEMPTY : err;
+	} else if (fenced) {
+		err = -ESTALE;
+	}
+	if (err == 0) {
+		new_nonce(js, nonce);
+		cJSON_AddStringToObject(description, "fence", nonce);
+		err = update(js, ns, info, "rm", description, deadline_ns);
+	}
+	if (err == 0)
+		err = finish_fence(js, ns, last_seq_of(info), give_up_ns, deadline_ns);
+	cJSON_Delete(description);
+	return err;
+}
+
 int
 js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
 {
 	struct jetstream *js = js_of(b);
-	char nonce[2 * NONCE_BYTES + 1];
-	cJSON *info = NULL, *description = NULL;
+	unsigned tries = 0;
 
-	int err = get_info(js, ns, true, 0, deadline_ns, &info);
-	if (err == 0 && has_actors(info))
-		err = -ENOTEMPTY;
-	if (err == 0) {
-		int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
-		new_nonce(js, nonce);
-		description = get_description(info);
-		cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
-		cJSON_AddStringToObject(description, "fence", nonce);
-		err = update(js, ns, info, "rm", description, deadline_ns);
+	for (;;) {
+		cJSON *info = NULL;
+		int err = get_info(js, ns, true, 0, deadline_ns, &info);
 		if (err == 0)
-			err = finish_fence(js, ns, give_up_ns, deadline_ns);
+			err = fence_and_finish(js, ns, info, deadline_ns);
+		cJSON_Delete(info);
+		if (err != -ESTALE)
+			return err;
+		err = wait_retry(b, js->clock, deadline_ns, &tries);
+		if (err != 0)
+			return err;
 	}
-	cJSON_Delete(description);
-	cJSON_Delete(info);
-	return err;
 }
 
 static int64_t
@@ -389,12 +431,13 @@ js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns_inf
 	out->created_us = time_or(info, "created", 0);
 	out->changed_us = time_or(state, "last_ts", out->created_us);
 	out->actors = js_number(state, "num_subjects", 0);
+	uint64_t last_seq = last_seq_of(info);
 	cJSON_Delete(description);
 	cJSON_Delete(info);
 	if (abandoned) {
 		log_warn(js->lg, "namespace %s: finishing a removal that its node left undone", ns);
-		err = finish_fence(js, ns, INT64_MAX, deadline_ns);
-		return err == 0 ? -ENOENT : err == -ENOTEMPTY ? 0 : err;
+		err = finish_fence(js, ns, last_seq, INT64_MAX, deadline_ns);
+		return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err;
 	}
 	return 0;
 }

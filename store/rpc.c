@@ -480,12 +480,13 @@ rpc_close(struct rpc *r)
 	pthread_mutex_unlock(&r->lock);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	call_all_waiting(r);
-	natsSubscription_Destroy(r->inbox_sub);
 	natsConnection_Close(r->nc);
 	pthread_mutex_lock(&r->lock);
 	while (!r->closed_cb || r->replies_on)
 		pthread_cond_wait(&r->closing, &r->lock);
 	pthread_mutex_unlock(&r->lock);
+	/* Only now that nothing is read any more: nats.c 3.4 frees a subscription that its reader is still filling. */
+	natsSubscription_Destroy(r->inbox_sub);
 }
 
 void
@@ -606,13 +607,14 @@ on_call_reply(void *arg, int err, natsMsg *reply)
 }
 
 int
-rpc_call(struct rpc *r, const char *subject, const void *data, size_t size, int64_t deadline_ns, natsMsg **reply)
+rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
+    size_t size, int64_t deadline_ns, natsMsg **reply)
 {
 	struct call c = { .done = false };
 
 	pthread_mutex_init(&c.lock, NULL);
 	pthread_cond_init(&c.wake, NULL);
-	rpc_request(r, subject, NULL, 0, data, size, deadline_ns, on_call_reply, &c);
+	rpc_request(r, subject, headers, header_count, data, size, deadline_ns, on_call_reply, &c);
 	pthread_mutex_lock(&c.lock);
 	while (!c.done)
 		pthread_cond_wait(&c.wake, &c.lock);

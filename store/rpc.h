@@ -1,8 +1,10 @@
 /*
- * Requests over one NATS connection: many under way at once, each with its deadline and a function that gets the answer.
+ * Requests over one NATS connection: many under way at once, each with its deadline and a function that gets the
+ * answer.
  *
- * Owns the connection, one inbox subscription that carries all replies, and the table of requests under way. Knows NATS, not
- * JetStream. nats.c's own asynchronous publish has no per-message callback before 3.9 and no deadline of its own, hence this.
+ * Owns the connection, one inbox subscription that carries all replies, and the table of requests under way. Knows
+ * NATS, not JetStream. nats.c's own asynchronous publish has no per-message callback before 3.9 and no deadline of its
+ * own, hence this.
  *
  * Any thread may call. Functions given here run on nats.c's delivery thread or on the timer's; they must not block.
  */
@@ -27,9 +29,9 @@ struct rpc_header {
 };
 
 /*
- * err 0 and the reply (borrowed until return), or NULL and: -ETIMEDOUT (the deadline), -ENOTCONN (connection lost, or none),
- * -EHOSTUNREACH (nobody listens on the subject), -EACCES (the server refuses the subject), -EMSGSIZE, -ENOMEM, -EIO.
- * After -ETIMEDOUT and -ENOTCONN the request may have been carried out all the same.
+ * err 0 and the reply (borrowed until return), or NULL and: -ETIMEDOUT (the deadline), -ENOTCONN (connection lost, or
+ * none), -EHOSTUNREACH (nobody listens on the subject), -EACCES (the server refuses the subject), -EMSGSIZE, -ENOMEM,
+ * -EIO. After -ETIMEDOUT and -ENOTCONN the request may have been carried out all the same.
  */
 typedef void (*rpc_fn)(void *arg, int err, natsMsg *reply);
 
@@ -40,22 +42,26 @@ struct rpc_options {
 	void *arg;
 };
 
-/* Connect. clock, timer and lg are borrowed. 0, or -errno with a line in why. Blocks as long as the options' timeout. */
-int rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer, struct logger *lg,
-    struct buf *why);
+/* Connect. clock, timer and lg are borrowed. 0, or -errno with a line in why. Blocks as long as the options' timeout.
+ */
+int rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer,
+    struct logger *lg, struct buf *why);
 
-/* Requests still under way end with -ENOTCONN. Then the connection is closed. The timer must still live and be freed afterwards. */
+/* Requests still under way end with -ENOTCONN. Then the connection is closed. The timer must still live and be freed
+ * afterwards. */
 void rpc_close(struct rpc *r);
 
 /* After rpc_close and after the timer has been freed. NULL is fine. */
 void rpc_free(struct rpc *r);
 
 /* Send a request; fn is called once, perhaps before this returns. Everything is copied. */
-void rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
-    size_t size, int64_t deadline_ns, rpc_fn fn, void *arg);
+void rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count,
+    const void *data, size_t size, int64_t deadline_ns, rpc_fn fn, void *arg);
 
-/* The same, blocking. On success *reply is the caller's, to be destroyed with natsMsg_Destroy. Not on the threads named above. */
-int rpc_call(struct rpc *r, const char *subject, const void *data, size_t size, int64_t deadline_ns, natsMsg **reply);
+/* The same, blocking. On success *reply is the caller's, to be destroyed with natsMsg_Destroy. Not on the threads named
+ * above. */
+int rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count,
+    const void *data, size_t size, int64_t deadline_ns, natsMsg **reply);
 
 /* As backend.h's wait. */
 bool rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg);
