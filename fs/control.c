@@ -24,9 +24,10 @@ struct control_entry {
 	int (*list)(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg);
 };
 
-#define FILE_ENTRY(entry_name, fn)                                                                                     \
+#define FILE_ENTRY(entry_name, fn) FILE_ENTRY_MODE(entry_name, 0444, fn)
+#define FILE_ENTRY_MODE(entry_name, entry_mode, fn)                                                                    \
 	{                                                                                                              \
-		.name = (entry_name), .mode = S_IFREG | 0444, .text = (fn)                                             \
+		.name = (entry_name), .mode = S_IFREG | (entry_mode), .text = (fn)                                     \
 	}
 #define DIR_ENTRY(entry_name, table)                                                                                   \
 	{                                                                                                              \
@@ -170,7 +171,8 @@ static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, names
 static const struct control_entry root_entries[] = {
 	FILE_ENTRY("version", text_version),
 	FILE_ENTRY("status", text_status),
-	FILE_ENTRY("conflicts", text_conflicts),
+	/* Names of namespaces that not everybody may enter. */
+	FILE_ENTRY_MODE("conflicts", 0400, text_conflicts),
 };
 static const struct control_entry root_tree = DIR_ENTRY(CONTROL_NAME, root_entries);
 

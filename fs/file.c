@@ -251,7 +251,7 @@ failed(struct file *f, const struct file_op *op, int err)
 {
 	switch (op->kind) {
 	case FILE_WRITE:
-		lines_refused(&f->lines, err);
+		lines_refused(&f->lines, op->data, op->size, err);
 		return;
 	case FILE_SYNC:
 		return;
@@ -321,7 +321,6 @@ refuse(struct file_op *op, int err, const char *why)
 static void
 take_write(struct file *f, struct file_op *op)
 {
-	size_t unfinished = f->lines.pending.len;
 	int err;
 
 	if (!op->appending && !f->import) {
@@ -344,11 +343,11 @@ take_write(struct file *f, struct file_op *op)
 		finish(op, 0, op->size);
 		return;
 	}
-	if (unfinished == 0) {
+	if (f->lines.pending.len == 0) {
 		commit(op, op->data, op->whole);
 		return;
 	}
-	buf_put(&op->text, f->lines.pending.p, unfinished);
+	buf_put(&op->text, f->lines.pending.p, f->lines.pending.len);
 	buf_put(&op->text, op->data, op->whole);
 	if (op->text.failed)
 		refuse(op, -ENOMEM, "no memory");

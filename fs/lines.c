@@ -2,6 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <xxhash.h>
+
+/* Enough to know a piece again; its end may be cut elsewhere when it is sent again. */
+#define PRINT_BYTES 4096
 
 static int
 append(struct lines *l, const char *p, size_t n)
@@ -14,18 +18,50 @@ append(struct lines *l, const char *p, size_t n)
 	return -ENOMEM;
 }
 
+static uint64_t
+fingerprint(const char *data, size_t size)
+{
+	return XXH3_64bits(data, size < PRINT_BYTES ? size : PRINT_BYTES);
+}
+
+static bool
+about_content(int err)
+{
+	return err == -EINVAL || err == -EILSEQ || err == -EMSGSIZE || err == -ESTALE || err == -EEXIST;
+}
+
+/* Is this still the line whose rest was refused? Returns what to answer, 0 to go on. */
+static int
+answer_for_lost_line(struct lines *l, const char *data, size_t size)
+{
+	int refused = l->refused;
+
+	if (!about_content(refused) || fingerprint(data, size) == l->print)
+		return 0;
+	if (l->ended) {
+		lines_clear(l);
+		return 0;
+	}
+	if (memchr(data, '\n', size) != NULL)
+		lines_clear(l);
+	return refused;
+}
+
 int
 lines_offer(struct lines *l, const char *data, size_t size, size_t *whole)
 {
 	const char *newline = memrchr(data, '\n', size);
 
 	*whole = 0;
+	int err = answer_for_lost_line(l, data, size);
+	if (err != 0)
+		return err;
 	if (newline != NULL) {
 		*whole = (size_t)(newline - data) + 1;
 		return 0;
 	}
 	if (size > l->max || l->pending.len > l->max - size) {
-		lines_refused(l, -EMSGSIZE);
+		lines_refused(l, data, size, -EMSGSIZE);
 		return -EMSGSIZE;
 	}
 	return append(l, data, size);
@@ -48,10 +84,13 @@ lines_committed(struct lines *l, const char *data, size_t size, size_t whole, si
 }
 
 void
-lines_refused(struct lines *l, int err)
+lines_refused(struct lines *l, const char *data, size_t size, int err)
 {
-	if (l->pending.len > 0)
-		l->refused = err;
+	if (l->pending.len == 0)
+		return;
+	l->refused = err;
+	l->ended = memchr(data, '\n', size) != NULL;
+	l->print = fingerprint(data, size);
 }
 
 void

@@ -7,7 +7,9 @@
 #ifndef AETHER_FS_LINES_H
 #define AETHER_FS_LINES_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "../store/buf.h"
 
@@ -15,13 +17,18 @@
 struct lines {
 	struct buf pending; /* the unfinished line; holds no newline */
 	size_t max;         /* bytes that pending may have */
-	int refused;        /* what became of the last write that would have gone on with pending: 0 or -errno */
+
+	/* Of the last write that would have gone on with pending, if it was refused; see lines_refused. */
+	int refused;    /* 0 or -errno */
+	bool ended;     /* it held the line's newline */
+	uint64_t print; /* a fingerprint of its first bytes */
 };
 
 /*
  * A write of size bytes (at least 1) has come. 0: if *whole is 0, it was taken into pending and is done; else pending
  * and then the first *whole bytes of data are to be committed, and lines_committed or lines_refused must follow.
- * -EMSGSIZE: part of a line over max. -ENOMEM. After an error nothing of the write has been taken.
+ * -EMSGSIZE: part of a line over max. -ENOMEM. What lines_refused was told: the rest of a refused line. After an error
+ * nothing of the write has been taken.
  */
 int lines_offer(struct lines *l, const char *data, size_t size, size_t *whole);
 
@@ -34,11 +41,14 @@ size_t lines_committed(struct lines *l, const char *data, size_t size, size_t wh
 
 /*
  * Nothing of what was offered is committed because of err. A write that fails has written nothing, and pending, which
- * earlier writes had succeeded with, stays: whoever sends the rest of the line again gets the same answer, and the rest
- * can never become a line of its own. (After a short write programs do that without having seen an error.) But a start
- * whose rest was refused must not be committed alone when the file is closed; refused says so.
+ * earlier writes had succeeded with, stays: after a short write programs send the rest of a line again without having
+ * seen an error, and that rest must neither become a line of its own nor go in with another answer than before.
+ *
+ * Whoever sends something else instead has seen the error. If err is about the content, the line is lost then: what
+ * comes is refused up to the line's newline, if that has not been there yet, and begins a new line if it has. In any
+ * case a start whose rest was refused is not committed alone when the file is closed.
  */
-void lines_refused(struct lines *l, int err);
+void lines_refused(struct lines *l, const char *data, size_t size, int err);
 
 /* Forget the unfinished line: it was committed as it is, or given up. */
 void lines_clear(struct lines *l);

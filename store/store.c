@@ -203,25 +203,33 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 	int64_t now = clock_mono(s->clock), deadline = store_deadline(s);
 	unsigned tries = 0;
 	bool fresh_enough = false, known_at_all;
+	struct ns_info before = { 0 };
 	int err;
 
 	pthread_mutex_lock(&s->lock);
 	struct known_ns *known = known_ns_locked(s, ns);
 	known_at_all = known != NULL;
 	if (known_at_all) {
-		*info = known->info;
+		before = known->info;
 		fresh_enough = now - known->at_ns < max_age_ns;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (known_at_all && (fresh_enough || (stale_ok && away(s))))
+	if (known_at_all && (fresh_enough || (stale_ok && away(s)))) {
+		*info = before;
 		return 0;
+	}
 	do
 		err = s->backend->ops->ns_info(s->backend, ns, deadline, info);
 	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
-	if (err == 0)
+	if (err == 0) {
 		learn_ns(s, ns, info, now);
-	else if (err == -ENOENT)
+	} else if (err == -ENOENT) {
 		forget_ns(s, ns);
+	} else if (err == -ETIMEDOUT && known_at_all && stale_ok) {
+		/* A server that hangs is as good as away. */
+		*info = before;
+		err = 0;
+	}
 	return err;
 }
 

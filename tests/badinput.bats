@@ -241,10 +241,9 @@ nested() {
 }
 
 # After a short write a program sends the rest again: that must not become a line of its own.
-@test "what follows the refused end of a line is never a line by itself" {
-	"$ERRNO_DO" insist "$A" 'one ' $'\xff\n' $'whole\n' || true
-	run events "$A"
-	refute_line whole
+@test "the refused end of a line is never a line by itself, and the next line is one" {
+	"$ERRNO_DO" insist "$A" 'one {' $'\xff\n' $'\xff\n' $'\xff\n' $'whole\n' || true
+	assert_equal "$(events "$A")" whole
 }
 
 @test "after a bad line the same handle goes on" {

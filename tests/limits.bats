@@ -36,6 +36,13 @@ setup_file() {
 	assert_equal "$(version_of "$A")" 0
 }
 
+# What a shell does with a line that is too long: its start fits, its middle does not, and its newline comes by itself.
+@test "the start of a line that is too long is not stored with its newline" {
+	half="$(head -c 50000 /dev/zero | tr '\0' x)"
+	"$ERRNO_DO" insist "$A" "$half" "$half" $'\n' $'next\n' || true
+	assert_equal "$(events "$A")" next
+}
+
 @test "more lines than one message holds are stored as several" {
 	seq 5000 >>"$A"
 	assert_versions_1_to 5000 "$A"

@@ -79,27 +79,60 @@ TEST(a_commit_that_does_not_cover_pending_is_none)
 	lines_free(&l);
 }
 
-TEST(a_refused_write_leaves_pending)
+#define REFUSED(l, text, err) lines_refused(l, text, strlen(text), err)
+
+TEST(a_refused_rest_may_come_again)
+{
+	static const int errors[] = { EILSEQ, ETIMEDOUT };
+	size_t whole;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct lines l = { .max = 100 };
+		REFUSED(&l, "x\n", -EINVAL);
+		CHECK_EQ_INT(l.refused, 0);
+		OFFER(&l, "p", &whole);
+		for (int again = 0; again < 3; again++) {
+			CHECK_EQ_INT(OFFER(&l, "x\n", &whole), 0);
+			CHECK_EQ_UINT(whole, 2);
+			REFUSED(&l, "x\n", -errors[i]);
+			CHECK_EQ_INT(l.refused, -errors[i]);
+			check_pending(&l, "p");
+		}
+		lines_free(&l);
+	}
+}
+
+TEST(what_follows_a_refused_line_is_a_new_one)
 {
 	struct lines l = { .max = 100 };
 	size_t whole;
 
-	lines_refused(&l, -EINVAL);
-	CHECK_EQ_INT(l.refused, 0);
 	OFFER(&l, "p", &whole);
 	OFFER(&l, "x\n", &whole);
-	lines_refused(&l, -EILSEQ);
-	CHECK_EQ_INT(l.refused, -EILSEQ);
-	check_pending(&l, "p");
-	CHECK_EQ_INT(OFFER(&l, "y\n", &whole), 0);
-	CHECK_EQ_UINT(whole, 2);
-	CHECK_EQ_UINT(COMMITTED(&l, "y\n", whole, 3), 2);
-	CHECK_EQ_INT(l.refused, 0);
+	REFUSED(&l, "x\n", -EILSEQ);
+	CHECK_EQ_INT(OFFER(&l, "next\n", &whole), 0);
+	CHECK_EQ_UINT(whole, 5);
 	check_pending(&l, "");
+	CHECK_EQ_INT(l.refused, 0);
 	lines_free(&l);
 }
 
-TEST(a_line_over_the_limit_is_refused_however_often_it_is_sent)
+TEST(a_transient_error_keeps_the_start_for_any_rest)
+{
+	struct lines l = { .max = 100 };
+	size_t whole;
+
+	OFFER(&l, "p", &whole);
+	OFFER(&l, "x\n", &whole);
+	REFUSED(&l, "x\n", -ETIMEDOUT);
+	CHECK_EQ_INT(OFFER(&l, "y\n", &whole), 0);
+	check_pending(&l, "p");
+	CHECK_EQ_UINT(COMMITTED(&l, "y\n", whole, 3), 2);
+	CHECK_EQ_INT(l.refused, 0);
+	lines_free(&l);
+}
+
+TEST(a_line_over_the_limit_is_refused_to_its_end)
 {
 	struct lines l = { .max = 5 };
 	size_t whole;
@@ -108,8 +141,12 @@ TEST(a_line_over_the_limit_is_refused_however_often_it_is_sent)
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ_INT(OFFER(&l, "6", &whole), -EMSGSIZE);
 		check_pending(&l, "12345");
-		CHECK_EQ_INT(l.refused, -EMSGSIZE);
 	}
+	CHECK_EQ_INT(OFFER(&l, "7", &whole), -EMSGSIZE);
+	CHECK_EQ_INT(OFFER(&l, "\n", &whole), -EMSGSIZE);
+	check_pending(&l, "");
+	CHECK_EQ_INT(OFFER(&l, "ok\n", &whole), 0);
+	CHECK_EQ_UINT(whole, 3);
 	lines_free(&l);
 }
 
@@ -173,5 +210,6 @@ TEST(random_cuts_lose_nothing)
 
 TESTS(T(a_piece_without_newline_waits), T(everything_to_the_last_newline_is_whole), T(pending_goes_in_front),
     T(a_short_commit_leaves_the_tail_to_the_writer), T(a_commit_that_does_not_cover_pending_is_none),
-    T(a_refused_write_leaves_pending), T(a_line_over_the_limit_is_refused_however_often_it_is_sent),
+    T(a_refused_rest_may_come_again), T(what_follows_a_refused_line_is_a_new_one),
+    T(a_transient_error_keeps_the_start_for_any_rest), T(a_line_over_the_limit_is_refused_to_its_end),
     T(one_piece_over_the_limit_is_refused), T(a_tail_over_the_limit_is_left_to_the_writer), T(random_cuts_lose_nothing))
