@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../store/name.h"
+#include "../store/table.h"
 #include "control.h"
 
 #define DOTS 2
@@ -15,6 +16,7 @@ struct names {
 };
 
 struct dir {
+	struct handle handle;
 	struct fs_env *env;
 	struct node *node; /* counted */
 	struct names names;
@@ -74,6 +76,16 @@ free_names(struct names *names)
 	buf_free(&names->offsets);
 }
 
+static void
+free_dir(struct handle *h)
+{
+	struct dir *d = container_of(h, struct dir, handle);
+
+	free_names(&d->names);
+	node_put(d->env->nodes, d->node, 1);
+	free(d);
+}
+
 int
 dir_open(struct fs_env *env, struct node *n, struct dir **out)
 {
@@ -90,6 +102,8 @@ dir_open(struct fs_env *env, struct node *n, struct dir **out)
 	d->env = env;
 	d->node = n;
 	node_ref(env->nodes, n);
+	d->handle.free = free_dir;
+	handles_add(&env->handles, &d->handle);
 	*out = d;
 	return 0;
 }
@@ -140,7 +154,6 @@ dir_free(struct dir *d)
 {
 	if (d == NULL)
 		return;
-	free_names(&d->names);
-	node_put(d->env->nodes, d->node, 1);
-	free(d);
+	handles_remove(&d->env->handles, &d->handle);
+	free_dir(&d->handle);
 }

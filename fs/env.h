@@ -8,6 +8,7 @@
  *   files.lock       the list of open actor files (file.c)
  *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
  *   node_table.lock  the nodes and their counts (node.c)
+ *   handles.lock     the list of other open handles (handles.c)
  *   space.lock       what is known of the storage (space.c)
  */
 #ifndef AETHER_FS_ENV_H
@@ -18,6 +19,7 @@
 #include <sys/types.h>
 
 #include "fs.h"
+#include "handles.h"
 
 struct files;
 struct node_table;
@@ -34,6 +36,7 @@ struct fs_env {
 	int64_t start_mono_ns; /* for the uptime */
 	struct node_table *nodes;
 	struct files *files;
+	struct handles handles; /* of directories and control files */
 	struct space *space;
 	_Atomic int64_t root_changed_us; /* when this node last made or removed a namespace, at first start_us */
 };

@@ -127,6 +127,7 @@ fs_new(struct fs **out, struct store *store, const struct clock *clock, struct l
 	fs->env.start_us = clock_wall(clock);
 	fs->env.start_mono_ns = clock_mono(clock);
 	atomic_init(&fs->env.root_changed_us, fs->env.start_us);
+	handles_init(&fs->env.handles);
 	err = copy_options(&fs->env.options, options);
 	if (err == 0)
 		err = node_table_new(&fs->env.nodes, store);
@@ -195,6 +196,7 @@ fs_free(struct fs *fs)
 		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
 	}
+	handles_destroy(&fs->env.handles);
 	files_free(fs->env.files);
 	space_free(fs->env.space);
 	node_table_free(fs->env.nodes);

@@ -21,8 +21,9 @@ struct fs_options {
 	const char *version;    /* of Aether, for .aether/version and .aether/status */
 	const char *mountpoint; /* absolute */
 	const char *source;     /* what mountinfo shows as the source: "aether" or the NATS URL without secrets */
-	const char *state_dir;  /* of a private server: df shows the disk under it where JetStream has no limit. May be NULL */
-	const char *fuse_opts;  /* more options for libfuse, comma-separated ("allow_other,ro"); may be NULL */
+	const char
+	    *state_dir; /* of a private server: df shows the disk under it where JetStream has no limit. May be NULL */
+	const char *fuse_opts; /* more options for libfuse, comma-separated ("allow_other,ro"); may be NULL */
 	bool read_only;
 	bool set_uid; /* show uid as the owner of everything, likewise gid */
 	bool set_gid;
@@ -37,7 +38,8 @@ struct fs_options {
 struct fs;
 
 /* Make the session and mount it. store, clock and lg are borrowed until fs_free. 0 or -errno with a log line. */
-int fs_new(struct fs **out, struct store *store, const struct clock *clock, struct logger *lg, const struct fs_options *options);
+int fs_new(struct fs **out, struct store *store, const struct clock *clock, struct logger *lg,
+    const struct fs_options *options);
 
 /* Serve until unmounted, or until SIGINT, SIGTERM or SIGHUP. Blocks. 0 or -errno. */
 int fs_serve(struct fs *fs);

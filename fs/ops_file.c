@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../store/table.h"
 #include "control.h"
 
 static struct fs_env *
@@ -25,10 +26,16 @@ file_of(const struct fuse_file_info *fi)
 	return (struct file *)(uintptr_t)fi->fh;
 }
 
-static struct buf *
-text_of(const struct fuse_file_info *fi)
+/* An open control file: its text as it was when it was opened. */
+struct control_file {
+	struct handle handle;
+	struct buf text;
+};
+
+static struct control_file *
+control_of(const struct fuse_file_info *fi)
 {
-	return (struct buf *)(uintptr_t)fi->fh;
+	return (struct control_file *)(uintptr_t)fi->fh;
 }
 
 void
@@ -47,24 +54,34 @@ ops_file_show(struct fuse_file_info *fi, struct file *f)
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 }
 
+static void
+free_control(struct handle *h)
+{
+	struct control_file *c = container_of(h, struct control_file, handle);
+
+	buf_free(&c->text);
+	free(c);
+}
+
 static int
 open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi)
 {
-	struct buf *text;
+	struct control_file *c;
 	int err;
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
 		return -EPERM;
-	text = calloc(1, sizeof(*text));
-	if (text == NULL)
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
 		return -ENOMEM;
-	err = control_text(env, n, text);
+	err = control_text(env, n, &c->text);
 	if (err != 0) {
-		buf_free(text);
-		free(text);
+		free_control(&c->handle);
 		return err;
 	}
-	fi->fh = (uint64_t)(uintptr_t)text;
+	c->handle.free = free_control;
+	handles_add(&env->handles, &c->handle);
+	fi->fh = (uint64_t)(uintptr_t)c;
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	return 0;
@@ -82,10 +99,12 @@ open_actor(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
 }
 
 static void
-close_control(struct fuse_file_info *fi)
+close_control(struct fs_env *env, const struct fuse_file_info *fi)
 {
-	buf_free(text_of(fi));
-	free(text_of(fi));
+	struct control_file *c = control_of(fi);
+
+	handles_remove(&env->handles, &c->handle);
+	free_control(&c->handle);
 }
 
 void
@@ -105,7 +124,7 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (actor)
 		file_free(file_of(fi));
 	else
-		close_control(fi);
+		close_control(env_of(req), fi);
 }
 
 /* A copy, because the reader may have its bytes and close the file before the reply has returned here. */
@@ -125,7 +144,7 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	int err;
 
 	if (node_in(req, ino)->kind == NODE_CONTROL)
-		err = read_control(text_of(fi), (uint64_t)offset, size, &out);
+		err = read_control(&control_of(fi)->text, (uint64_t)offset, size, &out);
 	else
 		err = file_read(file_of(fi), (uint64_t)offset, size, &out);
 	if (err != 0)
@@ -255,7 +274,7 @@ ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		file_close(file_of(fi), released, req);
 		return;
 	}
-	close_control(fi);
+	close_control(env_of(req), fi);
 	fuse_reply_err(req, 0);
 }
 
