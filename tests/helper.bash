@@ -111,6 +111,8 @@ mount_start() {
 	fi
 	[[ " $*" == *" --nats"* || " $*" == *" --store"* || " $*" == *" --state-dir"* ]] || set -- --state-dir "$D/state" "$@"
 	mkdir -p "$dir" 2>/dev/null || true # a stale mountpoint cannot be made, and need not be
+	# The job of a daemon that was here before, and has died, may not have told yet.
+	[[ ! -e $dir.pid ]] || wait_for 10 test -s "$dir.rc"
 	rm -f "$dir.rc"
 	(
 		rc=0
