@@ -156,6 +156,8 @@ stop_all() {
 		mount_stop "$(basename "$pid" .pid)"
 	done
 	[[ ! -e $D/nats/pid ]] || nats_stop
+	# The private server ends after its last mount, and its files are about to be removed.
+	wait_for 20 none "(nats-server|supervise).*$D/"
 	sanitizer_reports
 }
 
