@@ -22,6 +22,14 @@ servers() {
 	assert_equal "$(servers | wc -l)" 1
 }
 
+@test "the private server acknowledges after fsync, but for 2.9, which cannot" {
+	run grep -c 'sync_interval: *always' "$D/state/nats.conf"
+	case $(PATH="$PATH:/usr/sbin" "${AETHER_NATS_SERVER:-nats-server}" --version) in
+	*v2.9.*) assert_output 0 ;;
+	*) assert_output 1 ;;
+	esac
+}
+
 @test "a namespace is seen by the other at once" {
 	for i in {1..20}; do
 		mkdir "$M/made-$i"
