@@ -27,8 +27,8 @@ CONTRACT := $(B)/tests/jetstream_contract
 BATS := $(sort $(wildcard tests/*.bats))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
-OPT := $(if $(SAN),-O1 -DAETHER_DEBUG -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
-	$(filter debug,$(MODE)),-O0 -DAETHER_DEBUG,-O2))
+OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
+	$(filter debug,$(MODE)),-O0,-O2))
 CFLAGS ?=
 ALL_CFLAGS := -std=c11 -g -D_GNU_SOURCE $(OPT) $(WARN) -I. -MMD -MP -pthread $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(CFLAGS)
 ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread

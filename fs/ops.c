@@ -13,18 +13,6 @@
 #include "tree.h"
 #include "xattr.h"
 
-static struct fs_env *
-env_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct node *
-node_in(fuse_req_t req, fuse_ino_t ino)
-{
-	return node_of(env_of(req)->nodes, ino);
-}
-
 static void
 init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -57,7 +45,7 @@ describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
 static void
 reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *e)
 {
-	struct fs_env *env = env_of(req);
+	struct fs_env *env = ops_env(req);
 
 	if (err != 0)
 		ops_reply_error(req, err);
@@ -70,17 +58,17 @@ lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param e;
 	struct node *n;
-	int err = tree_lookup(env_of(req), node_in(req, parent), name, &n);
+	int err = tree_lookup(ops_env(req), ops_node(req, parent), name, &n);
 
 	if (err == 0)
-		err = describe(env_of(req), n, &e);
+		err = describe(ops_env(req), n, &e);
 	reply_entry(req, err, &e);
 }
 
 static void
 forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	node_put(env_of(req)->nodes, node_in(req, ino), count);
+	node_put(ops_env(req)->nodes, ops_node(req, ino), count);
 	fuse_reply_none(req);
 }
 
@@ -88,16 +76,16 @@ static void
 forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		node_put(env_of(req)->nodes, node_in(req, forgets[i].ino), forgets[i].nlookup);
+		node_put(ops_env(req)->nodes, ops_node(req, forgets[i].ino), forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
 static void
 getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct node *n = node_in(req, ino);
+	struct node *n = ops_node(req, ino);
 	struct stat st;
-	int err = attr_get(env_of(req), n, &st);
+	int err = attr_get(ops_env(req), n, &st);
 
 	(void)fi;
 	if (err != 0)
@@ -109,9 +97,9 @@ getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void
 setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int to_set, struct fuse_file_info *fi)
 {
-	struct node *n = node_in(req, ino);
+	struct node *n = ops_node(req, ino);
 	struct stat st;
-	int err = attr_set(env_of(req), n, want, to_set, &st);
+	int err = attr_set(ops_env(req), n, want, to_set, &st);
 
 	(void)fi;
 	if (err != 0)
@@ -123,14 +111,14 @@ setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int to_set, struct fu
 static void
 mknod_actor(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	struct fs_env *env = env_of(req);
+	struct fs_env *env = ops_env(req);
 	struct fuse_entry_param e;
 	struct node *n;
 	int err = -EPERM;
 
 	(void)rdev;
 	if (S_ISREG(mode))
-		err = tree_create(env, node_in(req, parent), name, &n);
+		err = tree_create(env, ops_node(req, parent), name, &n);
 	if (err == -EEXIST)
 		node_put(env->nodes, n, 1);
 	if (err == 0)
@@ -145,17 +133,17 @@ mkdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct ns_attr attr = { .mode = mode & 07777, .uid = ctx->uid, .gid = ctx->gid };
 	struct fuse_entry_param e;
 	struct node *n;
-	int err = tree_mkdir(env_of(req), node_in(req, parent), name, &attr, &n);
+	int err = tree_mkdir(ops_env(req), ops_node(req, parent), name, &attr, &n);
 
 	if (err == 0)
-		err = describe(env_of(req), n, &e);
+		err = describe(ops_env(req), n, &e);
 	reply_entry(req, err, &e);
 }
 
 static void
 rmdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply_error(req, tree_rmdir(env_of(req), node_in(req, parent), name));
+	ops_reply_error(req, tree_rmdir(ops_env(req), ops_node(req, parent), name));
 }
 
 /* Make the actor and open it, or open it after all if it is there already. */
@@ -183,10 +171,10 @@ create_and_open(
 static void
 create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct fs_env *env = env_of(req);
+	struct fs_env *env = ops_env(req);
 	struct fuse_entry_param e;
 	struct file *f;
-	int err = create_and_open(env, node_in(req, parent), name, fi->flags, &e, &f);
+	int err = create_and_open(env, ops_node(req, parent), name, fi->flags, &e, &f);
 
 	(void)mode; /* an actor's mode is its namespace's */
 	if (err != 0) {
@@ -210,7 +198,7 @@ static void
 opendir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct dir *d;
-	int err = dir_open(env_of(req), node_in(req, ino), &d);
+	int err = dir_open(ops_env(req), ops_node(req, ino), &d);
 
 	if (err != 0) {
 		ops_reply_error(req, err);
@@ -268,7 +256,7 @@ static void
 statfs_root(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
-	int err = space_statvfs(env_of(req), &st);
+	int err = space_statvfs(ops_env(req), &st);
 
 	(void)ino;
 	if (err != 0)
@@ -295,7 +283,7 @@ static void
 getxattr_node(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct buf value = { 0 };
-	int err = xattr_get(env_of(req), node_in(req, ino), name, &value);
+	int err = xattr_get(ops_env(req), ops_node(req, ino), name, &value);
 
 	reply_xattr(req, err, &value, size);
 }
@@ -304,7 +292,7 @@ static void
 listxattr_node(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct buf names = { 0 };
-	int err = xattr_list(env_of(req), node_in(req, ino), &names);
+	int err = xattr_list(ops_env(req), ops_node(req, ino), &names);
 
 	reply_xattr(req, err, &names, size);
 }

@@ -8,18 +8,6 @@
 #include "../store/table.h"
 #include "control.h"
 
-static struct fs_env *
-env_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct node *
-node_in(fuse_req_t req, fuse_ino_t ino)
-{
-	return node_of(env_of(req)->nodes, ino);
-}
-
 static struct file *
 file_of(const struct fuse_file_info *fi)
 {
@@ -110,9 +98,9 @@ close_control(struct fs_env *env, const struct fuse_file_info *fi)
 void
 ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct node *n = node_in(req, ino);
+	struct node *n = ops_node(req, ino);
 	bool actor = n->kind == NODE_ACTOR;
-	int err = actor ? open_actor(env_of(req), n, fi) : open_control(env_of(req), n, fi);
+	int err = actor ? open_actor(ops_env(req), n, fi) : open_control(ops_env(req), n, fi);
 
 	if (err != 0) {
 		ops_reply_error(req, err);
@@ -124,7 +112,7 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (actor)
 		file_free(file_of(fi));
 	else
-		close_control(env_of(req), fi);
+		close_control(ops_env(req), fi);
 }
 
 /* A copy, because the reader may have its bytes and close the file before the reply has returned here. */
@@ -143,7 +131,7 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	struct buf out = { 0 };
 	int err;
 
-	if (node_in(req, ino)->kind == NODE_CONTROL)
+	if (ops_node(req, ino)->kind == NODE_CONTROL)
 		err = read_control(&control_of(fi)->text, (uint64_t)offset, size, &out);
 	else
 		err = file_read(file_of(fi), (uint64_t)offset, size, &out);
@@ -241,7 +229,7 @@ submit_empty(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind 
 void
 ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (node_in(req, ino)->kind == NODE_ACTOR)
+	if (ops_node(req, ino)->kind == NODE_ACTOR)
 		submit_empty(req, fi, FILE_FLUSH);
 	else
 		fuse_reply_err(req, 0);
@@ -251,7 +239,7 @@ void
 ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
-	if (node_in(req, ino)->kind == NODE_ACTOR)
+	if (ops_node(req, ino)->kind == NODE_ACTOR)
 		submit_empty(req, fi, FILE_SYNC);
 	else
 		fuse_reply_err(req, 0);
@@ -270,11 +258,11 @@ released(struct file_op *op, int err, size_t written)
 void
 ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (node_in(req, ino)->kind == NODE_ACTOR) {
+	if (ops_node(req, ino)->kind == NODE_ACTOR) {
 		file_close(file_of(fi), released, req);
 		return;
 	}
-	close_control(env_of(req), fi);
+	close_control(ops_env(req), fi);
 	fuse_reply_err(req, 0);
 }
 
@@ -287,7 +275,7 @@ ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, stru
 	(void)arg;
 	(void)in;
 	(void)in_size;
-	if (node_in(req, ino)->kind != NODE_ACTOR || (flags & FUSE_IOCTL_DIR) || cmd != FS_IOC_VERSION ||
+	if (ops_node(req, ino)->kind != NODE_ACTOR || (flags & FUSE_IOCTL_DIR) || cmd != FS_IOC_VERSION ||
 	    out_size < sizeof(version)) {
 		fuse_reply_err(req, ENOTTY);
 		return;

@@ -24,4 +24,17 @@ void ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 /* Reply with an error of ours. */
 void ops_reply_error(fuse_req_t req, int err);
 
+/* What a request is about: its mount, and the node that it names. */
+static inline struct fs_env *
+ops_env(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct node *
+ops_node(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_of(ops_env(req)->nodes, ino);
+}
+
 #endif
