@@ -298,14 +298,7 @@ commit(struct file_op *op, const char *data, size_t size)
 	op->append.size = size;
 	op->append.done = appended;
 	op->append.user = op;
-	pthread_mutex_lock(&f->lock);
-	bool cancelled = op->cancelled;
-	op->sent = !cancelled;
-	pthread_mutex_unlock(&f->lock);
-	if (cancelled)
-		finish(op, -EINTR, 0);
-	else
-		actor_append(f->node->actor, &op->append);
+	actor_append(f->node->actor, &op->append);
 }
 
 static void
@@ -404,14 +397,7 @@ file_submit(struct file_op *op)
 void
 file_cancel(struct file_op *op)
 {
-	struct file *f = op->file;
-
-	pthread_mutex_lock(&f->lock);
-	op->cancelled = true;
-	bool sent = op->sent;
-	pthread_mutex_unlock(&f->lock);
-	if (sent)
-		actor_append_cancel(f->node->actor, &op->append);
+	actor_append_cancel(op->file->node->actor, &op->append);
 }
 
 void

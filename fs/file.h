@@ -76,8 +76,6 @@ struct file_op {
 	struct append append;
 	struct buf text; /* what is appended, where that is not just a piece of data */
 	size_t whole;
-	bool sent;
-	bool cancelled;
 	struct file_op *next;
 };
 
@@ -88,7 +86,7 @@ void file_submit(struct file_op *op);
 void file_close(struct file *f, void (*done)(struct file_op *op, int err, size_t written), void *user);
 
 /*
- * Give an operation up if nothing was sent yet: it ends with -EINTR. May be called from before file_submit until done
+ * Give an operation up if it has to wait for NATS and nothing was sent yet: it ends with -EINTR. May be called from before file_submit until done
  * has returned, never calls done, and never blocks on the network.
  */
 void file_cancel(struct file_op *op);

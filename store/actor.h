@@ -54,6 +54,7 @@ struct append {
 
 	/* For actor.h's use. */
 	struct append_state *state;
+	bool cancelled;
 };
 
 /*
@@ -65,7 +66,10 @@ struct append {
  */
 void actor_append(struct actor *a, struct append *ap);
 
-/* Give up an append that has not been sent: it ends with -EINTR. One that has been sent goes on. */
+/*
+ * Give up an append that waits for NATS, or will have to, and has not been sent: it ends with -EINTR. One that need not wait, or has
+ * been sent, goes on. May be called before actor_append and until done has returned.
+ */
 void actor_append_cancel(struct actor *a, struct append *ap);
 
 #endif

@@ -567,14 +567,20 @@ prepare(struct append_state *st)
 	    (size_t)status.payload_max, s->clock);
 }
 
+static void on_cancel(void *arg);
+
 /* Put it at the end of the actor's queue. Returns true if its turn has come. */
 static bool
 enqueue(struct append_state *st)
 {
 	struct actor *a = st->actor;
+	struct backend *b = a->store->backend;
 	bool first;
 
 	pthread_mutex_lock(&a->lock);
+	bool cancelled = st->cancelled = st->ap->cancelled;
+	if (cancelled)
+		st->refs++;
 	st->ap->state = st;
 	first = a->active == NULL;
 	if (first) {
@@ -584,6 +590,8 @@ enqueue(struct append_state *st)
 		a->queued_tail = &st->next;
 	}
 	pthread_mutex_unlock(&a->lock);
+	if (cancelled)
+		b->ops->after(b, 0, on_cancel, st);
 	return first;
 }
 
@@ -669,6 +677,7 @@ actor_append_cancel(struct actor *a, struct append *ap)
 	struct backend *b = a->store->backend;
 
 	pthread_mutex_lock(&a->lock);
+	ap->cancelled = true;
 	struct append_state *st = ap->state;
 	if (st != NULL && !st->cancelled) {
 		st->cancelled = true;

@@ -247,3 +247,9 @@ piece() {
 	assert_equal "$(jq -r .data.text <&7)" two
 	exec 7<&-
 }
+
+@test "signals do not make a write fail while NATS answers" {
+	run "$ERRNO_DO" signals "$A" 1000 150
+	assert_output OK
+	assert_versions_1_to 1000 "$A"
+}

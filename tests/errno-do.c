@@ -9,12 +9,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -366,6 +368,32 @@ do_load(char **a)
 	return fd < 0 ? -1 : finish(fd, 0);
 }
 
+static void
+nothing(int signal)
+{
+	(void)signal;
+}
+
+/* FILE COUNT MICROSECONDS: append COUNT lines, one write each, while a signal comes every so often. */
+static int
+do_signals(char **a)
+{
+	struct itimerval every = { .it_interval.tv_usec = atol(a[2]), .it_value.tv_usec = atol(a[2]) };
+	struct sigaction act = { .sa_handler = nothing };
+	int fd = open_with(a[0], APPEND);
+	int rc = 0;
+
+	if (fd < 0)
+		return -1;
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	for (long i = 0; rc == 0 && i < atol(a[1]); i++)
+		rc = write_all(fd, "line\n", 5);
+	every = (struct itimerval){ 0 };
+	setitimer(ITIMER_REAL, &every, NULL);
+	return finish(fd, rc);
+}
+
 static const struct operation {
 	const char *name;
 	int (*run)(char **args);
@@ -392,6 +420,7 @@ static const struct operation {
 	{ "rename", do_rename, 2, "FILE NEW" },
 	{ "rmdir", do_rmdir, 1, "DIR" },
 	{ "setxattr", do_setxattr, 3, "FILE NAME VALUE" },
+	{ "signals", do_signals, 3, "FILE COUNT MICROSECONDS" },
 	{ "stat", do_stat, 1, "FILE" },
 	{ "symlink", do_symlink, 2, "TARGET NEW" },
 	{ "truncate", do_truncate, 2, "FILE SIZE" },

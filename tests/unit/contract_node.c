@@ -99,7 +99,7 @@ on_done(struct append *ap, int err)
 }
 
 static struct pending *
-start(struct actor *a, const char *data, size_t size)
+start(struct actor *a, const char *data, size_t size, bool cancelled)
 {
 	struct pending *p = calloc(1, sizeof(*p));
 
@@ -108,6 +108,8 @@ start(struct actor *a, const char *data, size_t size)
 	p->append = (struct append){ .data = p->data, .size = size, .done = on_done, .user = p };
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
+	if (cancelled)
+		actor_append_cancel(a, &p->append);
 	actor_append(a, &p->append);
 	return p;
 }
@@ -115,7 +117,13 @@ start(struct actor *a, const char *data, size_t size)
 struct pending *
 append_start(struct actor *a, const char *lines)
 {
-	return start(a, lines, strlen(lines));
+	return start(a, lines, strlen(lines), false);
+}
+
+struct pending *
+append_start_cancelled(struct actor *a, const char *lines)
+{
+	return start(a, lines, strlen(lines), true);
 }
 
 struct append *
@@ -157,7 +165,7 @@ append_wait(struct pending *p)
 struct outcome
 append_bytes(struct actor *a, const char *data, size_t size)
 {
-	return append_wait(start(a, data, size));
+	return append_wait(start(a, data, size, false));
 }
 
 struct outcome

@@ -39,6 +39,7 @@ struct outcome append(struct actor *a, const char *lines);
 /* An append that is waited for later. */
 struct pending;
 struct pending *append_start(struct actor *a, const char *lines); /* lines are copied */
+struct pending *append_start_cancelled(struct actor *a, const char *lines); /* given up before it begins */
 struct append *append_handle(struct pending *p);
 bool append_ended(struct pending *p);
 /* When it ended among all that were started by append_start, from 1. Only once it has ended. */

@@ -299,6 +299,24 @@ TEST(cancelled_before_it_was_sent)
 	node_close(&n);
 }
 
+TEST(cancelled_before_it_began)
+{
+	struct node n;
+
+	REQUIRE(scripted(&n, NULL, NULL, 0, 5000 * MS));
+	CHECK_EQ_UINT(append_wait(append_start_cancelled(n.a, "need not wait\n")).version, 1);
+	faulty_disconnect(n.backend, 60 * NS_PER_SEC);
+	struct actor *fresh;
+	REQUIRE(actor_get(n.store, n.ns, "fresh", &fresh) == 0);
+	struct pending *waits = append_start(fresh, "waits\n");
+	CHECK_EQ_INT(append_wait(append_start_cancelled(fresh, "stands behind it\n")).err, -EINTR);
+	actor_append_cancel(fresh, append_handle(waits));
+	CHECK_EQ_INT(append_wait(waits).err, -EINTR);
+	CHECK_EQ_INT(append_wait(append_start_cancelled(fresh, "has to wait\n")).err, -EINTR);
+	actor_put(fresh);
+	node_close(&n);
+}
+
 TEST(cancelled_after_it_was_sent)
 {
 	static const struct fault_rule rule = { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, 20 * MS };
@@ -366,7 +384,7 @@ static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_pub
 	T(a_lost_acknowledgement_and_a_lost_check), T(answered_as_a_duplicate), T(all_completions_late),
 	T(an_unknown_outcome_and_another_writer), T(creation_markers_survive), T(nothing_is_stored_after_a_refusal),
 	T(a_refusal_after_an_unknown_outcome_is_unknown), T(no_answer_at_all_times_out), T(refused_without_a_cause),
-	T(away_for_a_while), T(away_for_too_long), T(cancelled_before_it_was_sent), T(cancelled_after_it_was_sent),
+	T(away_for_a_while), T(away_for_too_long), T(cancelled_before_it_was_sent), T(cancelled_before_it_began), T(cancelled_after_it_was_sent),
 	T(a_long_queue), T(a_replica_that_lags) };
 
 int
