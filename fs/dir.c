@@ -7,6 +7,7 @@
 #include "../store/name.h"
 #include "../store/table.h"
 #include "control.h"
+#include "entries.h"
 
 #define DOTS 2
 
@@ -20,6 +21,7 @@ struct dir {
 	struct fs_env *env;
 	struct node *node; /* counted */
 	struct names names;
+	struct event_list *events; /* of an `events`, which has no names; else NULL */
 	bool used; /* read from the beginning already */
 };
 
@@ -81,6 +83,7 @@ free_dir(struct handle *h)
 {
 	struct dir *d = container_of(h, struct dir, handle);
 
+	event_list_free(d->events);
 	free_names(&d->names);
 	node_put(d->env->nodes, d->node, 1);
 	free(d);
@@ -93,7 +96,8 @@ dir_open(struct fs_env *env, struct node *n, struct dir **out)
 
 	if (d == NULL)
 		return -ENOMEM;
-	int err = collect(env, n, &d->names);
+	bool events = n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_EVENTS;
+	int err = events ? event_list_new(env, n, &d->events) : collect(env, n, &d->names);
 	if (err != 0) {
 		free_names(&d->names);
 		free(d);
@@ -117,6 +121,8 @@ dir_rewind(struct dir *d)
 		d->used = true;
 		return 0;
 	}
+	if (d->events != NULL)
+		return event_list_rewind(d->events);
 	int err = collect(d->env, d->node, &names);
 	if (err != 0) {
 		free_names(&names);
@@ -127,8 +133,8 @@ dir_rewind(struct dir *d)
 	return 0;
 }
 
-bool
-dir_entry(const struct dir *d, uint64_t position, const char **name, uint64_t *ino, mode_t *mode)
+int
+dir_entry(struct dir *d, uint64_t position, const char **name, uint64_t *ino, mode_t *mode)
 {
 	const struct node *parent = d->node->parent != NULL ? d->node->parent : d->node;
 	size_t offset;
@@ -137,16 +143,24 @@ dir_entry(const struct dir *d, uint64_t position, const char **name, uint64_t *i
 	if (position < DOTS) {
 		*name = position == 0 ? "." : "..";
 		*ino = position == 0 ? d->node->ino : parent->ino;
-		return true;
+		return 1;
+	}
+	if (d->events != NULL) {
+		int found = event_list_at(d->events, position - DOTS, name);
+		if (found == 1) {
+			*mode = S_IFREG;
+			*ino = node_child_ino(d->node, *name);
+		}
+		return found;
 	}
 	if (position - DOTS >= d->names.offsets.len / sizeof(offset))
-		return false;
+		return 0;
 	memcpy(&offset, d->names.offsets.p + (position - DOTS) * sizeof(offset), sizeof(offset));
 	if (d->names.text.p[offset] != 'd')
 		*mode = S_IFREG;
 	*name = d->names.text.p + offset + 1;
 	*ino = node_child_ino(d->node, *name);
-	return true;
+	return 1;
 }
 
 void

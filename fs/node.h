@@ -11,6 +11,7 @@
 #ifndef AETHER_FS_NODE_H
 #define AETHER_FS_NODE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "../store/actor.h"
@@ -18,11 +19,12 @@
 #include "../store/table.h"
 
 struct control_entry;
+struct entry;
 struct node_table;
 
 enum node_kind { NODE_ROOT, NODE_NAMESPACE, NODE_ACTOR, NODE_CONTROL };
 
-/* Nothing in it changes as long as it is counted, but for refs. */
+/* Nothing in it changes as long as it is counted, but for refs and entry. */
 struct node {
 	struct table_link link;
 	uint64_t refs; /* guarded by the table's lock: the kernel's lookups, and ours */
@@ -31,6 +33,7 @@ struct node {
 	struct node *parent;                 /* counted; NULL for the root */
 	struct actor *actor;                 /* NODE_ACTOR only; counted */
 	const struct control_entry *control; /* NODE_CONTROL only */
+	_Atomic(struct entry *) entry;       /* of a numbered entry, set once it is known to exist; owned (entries.c) */
 	char name[];
 };
 
