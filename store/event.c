@@ -1,6 +1,8 @@
 #include "event.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "clock.h"
 #include "json.h"
@@ -8,17 +10,6 @@
 
 /* The keys of an event's line, in the order in which they are written. */
 enum key { KEY_VERSION, KEY_ID, KEY_TYPE, KEY_ACTOR_ID, KEY_COMMAND_ID, KEY_TIMESTAMP, KEY_DATA, KEY_METADATA, KEYS };
-
-static const struct span key_names[KEYS] = {
-	[KEY_VERSION] = { "version", 7 },
-	[KEY_ID] = { "id", 2 },
-	[KEY_TYPE] = { "eventType", 9 },
-	[KEY_ACTOR_ID] = { "actorId", 7 },
-	[KEY_COMMAND_ID] = { "commandId", 9 },
-	[KEY_TIMESTAMP] = { "timestamp", 9 },
-	[KEY_DATA] = { "data", 4 },
-	[KEY_METADATA] = { "metadata", 8 },
-};
 
 #define KEY_NAME_MAX 9
 /* "\u0065" for each byte: no known key is written longer. */
@@ -34,13 +25,28 @@ struct members {
 	bool repeated;
 };
 
+#define IS(name, literal) (memcmp((name).p, (literal), sizeof(literal) - 1) == 0)
+
 static enum key
 find_key(struct span name)
 {
-	for (enum key k = 0; k < KEYS; k++)
-		if (span_eq(name, key_names[k]))
-			return k;
-	return KEYS;
+	switch (name.len) {
+	case 2:
+		return IS(name, "id") ? KEY_ID : KEYS;
+	case 4:
+		return IS(name, "data") ? KEY_DATA : KEYS;
+	case 7:
+		return IS(name, "version") ? KEY_VERSION : IS(name, "actorId") ? KEY_ACTOR_ID : KEYS;
+	case 8:
+		return IS(name, "metadata") ? KEY_METADATA : KEYS;
+	case KEY_NAME_MAX:
+		return IS(name, "eventType")   ? KEY_TYPE
+		       : IS(name, "timestamp") ? KEY_TIMESTAMP
+		       : IS(name, "commandId") ? KEY_COMMAND_ID
+					       : KEYS;
+	default:
+		return KEYS;
+	}
 }
 
 static enum key
@@ -56,19 +62,19 @@ find_raw_key(struct span raw)
 }
 
 static int
-on_member(void *arg, struct json_member m)
+on_member(void *arg, const struct json_member *m)
 {
 	struct members *members = arg;
-	enum key k = find_raw_key(m.key);
+	enum key k = find_raw_key(m->key);
 
-	if (m.depth > members->depth)
-		members->depth = m.depth;
+	if (m->depth > members->depth)
+		members->depth = m->depth;
 	if (k == KEYS)
 		members->unknown = true;
 	else if (members->values[k].p != NULL)
 		members->repeated = true;
 	else
-		members->values[k] = m.value;
+		members->values[k] = m->value;
 	return 0;
 }
 
@@ -88,10 +94,11 @@ out_of_memory(const char **why)
 
 /*
  * Read a string of 1 to max bytes: value is its minified text. An absent one stays absent. Without escapes the text is
- * its own decoded form.
+ * its own decoded form, and that needs none when it is written.
  */
 static int
-read_string(struct span value, size_t max, struct arena *arena, struct span *out, const char **why, const char *refusal)
+read_string(struct span value, size_t max, struct arena *arena, struct event *ev, struct span *out, const char **why,
+    const char *refusal)
 {
 	if (value.p == NULL)
 		return 0;
@@ -103,6 +110,7 @@ read_string(struct span value, size_t max, struct arena *arena, struct span *out
 		char *text = arena_alloc(arena, s.len);
 		if (text == NULL)
 			return out_of_memory(why);
+		ev->plain = false;
 		ssize_t len = json_unescape(s, text);
 		if (len < 0)
 			return refuse(why, refusal);
@@ -176,20 +184,21 @@ read_members(const struct members *m, struct arena *arena, struct event *ev, con
 		return refuse(why, "repeated key");
 	err = read_version(values[KEY_VERSION], &ev->version, why);
 	if (err == 0)
-		err = read_string(values[KEY_ID], EVENT_ID_MAX, arena, &ev->id, why,
+		err = read_string(values[KEY_ID], EVENT_ID_MAX, arena, ev, &ev->id, why,
 		    "id: must be a string of 1 to 128 bytes without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_TYPE], SIZE_MAX, arena, &ev->type, why,
+		err = read_string(values[KEY_TYPE], SIZE_MAX, arena, ev, &ev->type, why,
 		    "eventType: must be a string, not empty and without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_ACTOR_ID], SIZE_MAX, arena, &ev->actor_id, why,
+		err = read_string(values[KEY_ACTOR_ID], SIZE_MAX, arena, ev, &ev->actor_id, why,
 		    "actorId: must be a string, not empty and without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_COMMAND_ID], SIZE_MAX, arena, &ev->command_id, why,
+		err = read_string(values[KEY_COMMAND_ID], SIZE_MAX, arena, ev, &ev->command_id, why,
 		    "commandId: must be a string, not empty and without NUL");
 	if (err == 0)
 		err = read_string(
-		    values[KEY_TIMESTAMP], SIZE_MAX, arena, &ev->timestamp, why, "timestamp: must be an RFC 3339 time");
+		    values[KEY_TIMESTAMP], SIZE_MAX, arena, ev, &ev->timestamp, why,
+		    "timestamp: must be an RFC 3339 time");
 	if (err != 0)
 		return err;
 
@@ -208,13 +217,10 @@ static int
 parse_object(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
 	struct members members = { .depth = 0 };
-	char *out = arena_alloc(arena, line.len);
 
-	if (out == NULL)
-		return out_of_memory(why);
-	ssize_t len = json_object(line.p, line.len, out, on_member, &members, why);
-	if (len < 0)
-		return (int)len;
+	int err = json_object(line, arena, on_member, &members, &ev->data, why);
+	if (err != 0)
+		return err;
 	if (members.values[KEY_TYPE].p != NULL)
 		return read_members(&members, arena, ev, why);
 
@@ -222,12 +228,11 @@ parse_object(struct span line, struct arena *arena, struct event *ev, const char
 	if (members.depth + 2 > JSON_DEPTH_MAX)
 		return refuse(why, "not JSON: nested too deeply");
 	ev->type = SPAN("Event");
-	ev->data = (struct span){ out, (size_t)len };
 	return 0;
 }
 
 static int
-parse_text(struct span line, struct arena *arena, struct event *ev, const char **why)
+parse_words(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
 	static const char open[] = "{\"text\":";
 	size_t size = sizeof(open) - 1 + json_string_len(line) + 1;
@@ -244,83 +249,142 @@ parse_text(struct span line, struct arena *arena, struct event *ev, const char *
 }
 
 int
+event_parse_text(struct span line, struct arena *arena, struct event *ev, const char **why)
+{
+	*ev = (struct event){ .plain = true };
+	return line.len > 0 && line.p[0] == '{' ? parse_object(line, arena, ev, why) : parse_words(line, arena, ev, why);
+}
+
+bool
+event_is_text(struct span text)
+{
+	return text.len == 0 || (memchr(text.p, '\0', text.len) == NULL && name_utf8(text.p, text.len));
+}
+
+int
 event_parse(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
-	*ev = (struct event){ 0 };
-	if (line.len == 0)
-		return parse_text(SPAN(""), arena, ev, why);
-	if (memchr(line.p, '\0', line.len) != NULL) {
-		*why = "a NUL byte";
+	if (!event_is_text(line)) {
+		*ev = (struct event){ 0 };
+		*why = memchr(line.p, '\0', line.len) != NULL ? "a NUL byte" : "not UTF-8";
 		return -EILSEQ;
 	}
-	if (!name_utf8(line.p, line.len)) {
-		*why = "not UTF-8";
-		return -EILSEQ;
-	}
-	return line.p[0] == '{' ? parse_object(line, arena, ev, why) : parse_text(line, arena, ev, why);
+	return event_parse_text(line, arena, ev, why);
 }
 
-/* Decimal digits of v, without a sign or leading zeros; returns where they begin in digits. */
-static struct span
-decimal(uint64_t v, char digits[20])
-{
-	size_t at = 20;
-
-	do {
-		digits[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	return (struct span){ digits + at, 20 - at };
-}
-
-static char *
+static inline char *
 put_bytes(char *to, struct span s)
 {
 	memcpy(to, s.p, s.len);
 	return to + s.len;
 }
 
-/* before is what stands between the field and the one before it, with the field's key; an absent field is left out. */
-static char *
-put_string(char *to, struct span before, struct span text)
+/* A copy of few bytes costs less than the call of one. */
+static inline char *
+put_few(char *to, struct span s)
 {
-	if (text.p == NULL)
-		return to;
-	to = put_bytes(to, before);
-	return json_write_string(to, text);
+	if (s.len >= 8 && s.len <= 16) {
+		memcpy(to, s.p, 8);
+		memcpy(to + s.len - 8, s.p + s.len - 8, 8);
+	} else if (s.len >= 4 && s.len < 8) {
+		memcpy(to, s.p, 4);
+		memcpy(to + s.len - 4, s.p + s.len - 4, 4);
+	} else {
+		memcpy(to, s.p, s.len);
+	}
+	return to + s.len;
 }
 
-void
-event_encode(const struct event *ev, struct buf *out)
+static inline char *
+put_string(char *to, struct span text, bool plain)
 {
-	/* More than all keys, quotes and punctuation together. */
-	enum { KEYS_SIZE = 128 };
-	const struct span strings[] = { ev->id, ev->type, ev->actor_id, ev->command_id, ev->timestamp };
-	char digits[20];
-	struct span version = decimal(ev->version, digits);
-	size_t size = KEYS_SIZE + version.len + ev->data.len + ev->metadata.len;
+	if (!plain)
+		return json_write_string(to, text);
+	*to++ = '"';
+	to = put_few(to, text);
+	*to++ = '"';
+	return to;
+}
 
-	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
-		size += strings[i].p != NULL ? json_string_len(strings[i]) : 0;
-	char *to = buf_reserve(out, size);
-	if (to == NULL)
-		return;
+int
+event_frame(struct event_frame *f, struct span actor, struct span timestamp, struct arena *arena)
+{
+	static const char actor_key[] = ",\"actorId\":", timestamp_key[] = ",\"timestamp\":";
+	char *text =
+	    arena_alloc(arena, sizeof(actor_key) + json_string_len(actor) + sizeof(timestamp_key) + timestamp.len + 2);
 
+	if (text == NULL)
+		return -ENOMEM;
+	char *to = put_bytes(text, SPAN(actor_key));
+	to = json_write_string(to, actor);
+	f->actor = (struct span){ text, (size_t)(to - text) };
+	to = put_bytes(to, SPAN(timestamp_key));
+	to = put_string(to, timestamp, true);
+	f->stamp = (struct span){ text, (size_t)(to - text) };
+	return 0;
+}
+
+size_t
+event_size_max(const struct event *ev, size_t id_len, const struct event_frame *f)
+{
+	/* All keys, quotes and punctuation that are not the frame's, and a version; what an escape makes of a byte. */
+	enum { KEYS_SIZE = 112, ESCAPE = 6 };
+	size_t strings = (ev->id.p != NULL ? ev->id.len : id_len) + ev->type.len + ev->command_id.len;
+
+	return KEYS_SIZE + (ev->plain ? strings : strings * ESCAPE) + f->stamp.len + ev->timestamp.len + ev->data.len +
+	       ev->metadata.len;
+}
+
+char *
+event_write(char *to, const struct event *ev, struct span version, struct span id, const struct event_frame *f)
+{
 	to = put_bytes(to, SPAN("{\"version\":"));
-	to = put_bytes(to, version);
-	to = put_string(to, SPAN(",\"id\":"), ev->id);
-	to = put_string(to, SPAN(",\"eventType\":"), ev->type);
-	to = put_string(to, SPAN(",\"actorId\":"), ev->actor_id);
-	to = put_string(to, SPAN(",\"commandId\":"), ev->command_id);
-	to = put_string(to, SPAN(",\"timestamp\":"), ev->timestamp);
+	to = put_few(to, version);
+	to = put_bytes(to, SPAN(",\"id\":"));
+	to = ev->id.p != NULL ? put_string(to, ev->id, ev->plain) : put_string(to, id, true);
+	to = put_bytes(to, SPAN(",\"eventType\":"));
+	to = put_string(to, ev->type, ev->plain);
+	if (ev->command_id.p == NULL && ev->timestamp.p == NULL) {
+		to = put_bytes(to, f->stamp);
+	} else {
+		to = put_bytes(to, f->actor);
+		if (ev->command_id.p != NULL) {
+			to = put_bytes(to, SPAN(",\"commandId\":"));
+			to = put_string(to, ev->command_id, ev->plain);
+		}
+		if (ev->timestamp.p != NULL) {
+			to = put_bytes(to, SPAN(",\"timestamp\":"));
+			to = put_string(to, ev->timestamp, true);
+		} else {
+			to = put_bytes(
+			    to, (struct span){ f->stamp.p + f->actor.len, f->stamp.len - f->actor.len });
+		}
+	}
 	to = put_bytes(to, SPAN(",\"data\":"));
 	to = put_bytes(to, ev->data);
 	if (ev->metadata.p != NULL) {
 		to = put_bytes(to, SPAN(",\"metadata\":"));
 		to = put_bytes(to, ev->metadata);
 	}
-	to = put_bytes(to, SPAN("}\n"));
-	out->len = (size_t)(to - out->p);
+	return put_bytes(to, SPAN("}\n"));
+}
+
+void
+event_encode(const struct event *ev, struct buf *out)
+{
+	struct arena arena = { 0 };
+	struct event_frame frame;
+	char digits[24];
+	struct span version = { digits, (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, ev->version) };
+
+	char *to = event_frame(&frame, ev->actor_id, ev->timestamp, &arena) == 0
+		       ? buf_reserve(out, event_size_max(ev, 0, &frame))
+		       : NULL;
+	if (to != NULL)
+		out->len = (size_t)(event_write(to, ev, version, ev->id, &frame) - out->p);
+	else
+		out->failed = true;
+	arena_free(&arena);
 }
 
 static bool
