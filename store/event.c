@@ -23,6 +23,7 @@ struct members {
 	int depth;                /* of the deepest value */
 	bool unknown;
 	bool repeated;
+	bool plain; /* no string among the values has an escape */
 };
 
 #define IS(name, literal) (memcmp((name).p, (literal), sizeof(literal) - 1) == 0)
@@ -93,20 +94,22 @@ out_of_memory(const char **why)
 }
 
 /*
- * Read a string of 1 to max bytes: value is its minified text. An absent one stays absent. Without escapes the text is
+ * Read a string of 1 to max bytes. An absent one stays absent. Without escapes the text is
  * its own decoded form, and that needs none when it is written.
  */
 static int
-read_string(struct span value, size_t max, struct arena *arena, struct event *ev, struct span *out, const char **why,
-    const char *refusal)
+read_string(const struct members *m, enum key k, size_t max, struct arena *arena, struct event *ev, struct span *out,
+    const char **why, const char *refusal)
 {
+	struct span value = m->values[k];
+
 	if (value.p == NULL)
 		return 0;
 	if (value.p[0] != '"')
 		return refuse(why, refusal);
 
 	struct span s = { value.p + 1, value.len - 2 };
-	if (memchr(s.p, '\\', s.len) != NULL) {
+	if (!m->plain && memchr(s.p, '\\', s.len) != NULL) {
 		char *text = arena_alloc(arena, s.len);
 		if (text == NULL)
 			return out_of_memory(why);
@@ -141,6 +144,40 @@ read_version(struct span value, uint64_t *version, const char **why)
 		return refuse(why, refusal);
 	*version = v;
 	return 0;
+}
+
+static inline char *
+put_bytes(char *to, struct span s)
+{
+	memcpy(to, s.p, s.len);
+	return to + s.len;
+}
+
+/* A copy of few bytes costs less than the call of one. */
+static inline char *
+put_few(char *to, struct span s)
+{
+	if (s.len >= 8 && s.len <= 16) {
+		memcpy(to, s.p, 8);
+		memcpy(to + s.len - 8, s.p + s.len - 8, 8);
+	} else if (s.len >= 4 && s.len < 8) {
+		memcpy(to, s.p, 4);
+		memcpy(to + s.len - 4, s.p + s.len - 4, 4);
+	} else {
+		memcpy(to, s.p, s.len);
+	}
+	return to + s.len;
+}
+
+static inline char *
+put_string(char *to, struct span text, bool plain)
+{
+	if (!plain)
+		return json_write_string(to, text);
+	*to++ = '"';
+	to = put_few(to, text);
+	*to++ = '"';
+	return to;
 }
 
 /* The byte after the closing quote of the string that begins at p. */
@@ -184,20 +221,19 @@ read_members(const struct members *m, struct arena *arena, struct event *ev, con
 		return refuse(why, "repeated key");
 	err = read_version(values[KEY_VERSION], &ev->version, why);
 	if (err == 0)
-		err = read_string(values[KEY_ID], EVENT_ID_MAX, arena, ev, &ev->id, why,
+		err = read_string(m, KEY_ID, EVENT_ID_MAX, arena, ev, &ev->id, why,
 		    "id: must be a string of 1 to 128 bytes without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_TYPE], SIZE_MAX, arena, ev, &ev->type, why,
+		err = read_string(m, KEY_TYPE, SIZE_MAX, arena, ev, &ev->type, why,
 		    "eventType: must be a string, not empty and without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_ACTOR_ID], SIZE_MAX, arena, ev, &ev->actor_id, why,
+		err = read_string(m, KEY_ACTOR_ID, SIZE_MAX, arena, ev, &ev->actor_id, why,
 		    "actorId: must be a string, not empty and without NUL");
 	if (err == 0)
-		err = read_string(values[KEY_COMMAND_ID], SIZE_MAX, arena, ev, &ev->command_id, why,
+		err = read_string(m, KEY_COMMAND_ID, SIZE_MAX, arena, ev, &ev->command_id, why,
 		    "commandId: must be a string, not empty and without NUL");
 	if (err == 0)
-		err = read_string(
-		    values[KEY_TIMESTAMP], SIZE_MAX, arena, ev, &ev->timestamp, why,
+		err = read_string(m, KEY_TIMESTAMP, SIZE_MAX, arena, ev, &ev->timestamp, why,
 		    "timestamp: must be an RFC 3339 time");
 	if (err != 0)
 		return err;
@@ -213,11 +249,82 @@ read_members(const struct members *m, struct arena *arena, struct event *ev, con
 	return 0;
 }
 
+#define AT_KEY(p, end, name) ((size_t)((end) - (p)) > sizeof(name) + 2 && memcmp((p), "\"" name "\":", sizeof(name) + 2) == 0)
+
+/* The key that stands at p with its quotes and a colon, and *p behind them; KEYS if it is none. */
+static enum key
+take_key(const char **p, const char *end)
+{
+	static const unsigned char len[] = { [KEY_VERSION] = 7, [KEY_ID] = 2, [KEY_TYPE] = 9, [KEY_ACTOR_ID] = 7,
+		[KEY_COMMAND_ID] = 9, [KEY_TIMESTAMP] = 9, [KEY_DATA] = 4, [KEY_METADATA] = 8, [KEYS] = 0 };
+	const char *at = *p;
+	enum key k = AT_KEY(at, end, "eventType")   ? KEY_TYPE
+		     : AT_KEY(at, end, "data")      ? KEY_DATA
+		     : AT_KEY(at, end, "id")        ? KEY_ID
+		     : AT_KEY(at, end, "version")   ? KEY_VERSION
+		     : AT_KEY(at, end, "timestamp") ? KEY_TIMESTAMP
+		     : AT_KEY(at, end, "metadata")  ? KEY_METADATA
+		     : AT_KEY(at, end, "commandId") ? KEY_COMMAND_ID
+		     : AT_KEY(at, end, "actorId")   ? KEY_ACTOR_ID
+						    : KEYS;
+
+	*p += k == KEYS ? 0 : len[k] + 3;
+	return k;
+}
+
+/* The end of a value without white space at p: an object, a string without escapes, or decimal digits; else NULL. */
+static const char *
+usual_value_end(const char *p, const char *end)
+{
+	struct span rest = { p, (size_t)(end - p) };
+
+	switch (*p) {
+	case '{':
+		return json_compact_object(rest, 2);
+	case '"':
+		p = json_plain_end((struct span){ p + 1, rest.len - 1 });
+		return p < end && *p == '"' ? p + 1 : NULL;
+	case '0':
+		return NULL;
+	default:
+		while (p < end && *p >= '0' && *p <= '9')
+			p++;
+		return p > rest.p ? p : NULL;
+	}
+}
+
+/*
+ * Read the members of a line as programs write them, without white space and without escapes outside of data, in less
+ * time. Returns false for all others, good or bad, which are then read by the rules.
+ */
+static bool
+read_usual(struct span line, struct members *m)
+{
+	const char *p = line.p, *end = line.p + line.len;
+
+	do {
+		p++;
+		enum key k = take_key(&p, end);
+		if (k == KEYS || m->values[k].p != NULL)
+			return false;
+		const char *start = p;
+		p = usual_value_end(p, end);
+		if (p == NULL)
+			return false;
+		m->values[k] = (struct span){ start, (size_t)(p - start) };
+	} while (p < end && *p == ',');
+	m->plain = true;
+	return end - p == 1 && *p == '}' && m->values[KEY_TYPE].p != NULL;
+}
+
 static int
 parse_object(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
 	struct members members = { .depth = 0 };
 
+	if (read_usual(line, &members))
+		return read_members(&members, arena, ev, why);
+	members = (struct members){ .depth = 0 };
 	int err = json_object(line, arena, on_member, &members, &ev->data, why);
 	if (err != 0)
 		return err;
@@ -235,13 +342,14 @@ static int
 parse_words(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
 	static const char open[] = "{\"text\":";
-	size_t size = sizeof(open) - 1 + json_string_len(line) + 1;
+	bool plain = line.len == 0 || json_plain_end(line) == line.p + line.len;
+	size_t size = sizeof(open) - 1 + (plain ? line.len + 2 : json_string_len(line)) + 1;
 	char *out = arena_alloc(arena, size);
 
 	if (out == NULL)
 		return out_of_memory(why);
 	memcpy(out, open, sizeof(open) - 1);
-	char *end = json_write_string(out + sizeof(open) - 1, line);
+	char *end = put_string(out + sizeof(open) - 1, line, plain);
 	*end = '}';
 	ev->type = SPAN("Text");
 	ev->data = (struct span){ out, size };
@@ -252,7 +360,9 @@ int
 event_parse_text(struct span line, struct arena *arena, struct event *ev, const char **why)
 {
 	*ev = (struct event){ .plain = true };
-	return line.len > 0 && line.p[0] == '{' ? parse_object(line, arena, ev, why) : parse_words(line, arena, ev, why);
+	if (line.len == 0 || line.p[0] != '{')
+		return parse_words(line, arena, ev, why);
+	return parse_object(line, arena, ev, why);
 }
 
 bool
@@ -270,40 +380,6 @@ event_parse(struct span line, struct arena *arena, struct event *ev, const char 
 		return -EILSEQ;
 	}
 	return event_parse_text(line, arena, ev, why);
-}
-
-static inline char *
-put_bytes(char *to, struct span s)
-{
-	memcpy(to, s.p, s.len);
-	return to + s.len;
-}
-
-/* A copy of few bytes costs less than the call of one. */
-static inline char *
-put_few(char *to, struct span s)
-{
-	if (s.len >= 8 && s.len <= 16) {
-		memcpy(to, s.p, 8);
-		memcpy(to + s.len - 8, s.p + s.len - 8, 8);
-	} else if (s.len >= 4 && s.len < 8) {
-		memcpy(to, s.p, 4);
-		memcpy(to + s.len - 4, s.p + s.len - 4, 4);
-	} else {
-		memcpy(to, s.p, s.len);
-	}
-	return to + s.len;
-}
-
-static inline char *
-put_string(char *to, struct span text, bool plain)
-{
-	if (!plain)
-		return json_write_string(to, text);
-	*to++ = '"';
-	to = put_few(to, text);
-	*to++ = '"';
-	return to;
 }
 
 int

@@ -21,7 +21,7 @@ struct scan {
 	const char *run;    /* from here on nothing has been copied */
 	char *copy;         /* of the object; NULL until there is white space in it */
 	char *out;          /* where the copy goes on */
-	struct arena *arena;
+	struct arena *arena; /* NULL: white space is a failure */
 	int deepest; /* reached inside the member of the outermost object that is being read */
 	json_member_fn fn;
 	void *arg;
@@ -115,6 +115,8 @@ end_run(struct scan *s, const char *p)
 	size_t n = (size_t)(p - s->run);
 
 	if (s->copy == NULL) {
+		if (s->arena == NULL)
+			return false;
 		s->copy = s->out = arena_alloc(s->arena, (size_t)(s->end - s->object) + CHUNK);
 		if (s->copy == NULL) {
 			s->err = -ENOMEM;
@@ -298,15 +300,12 @@ scan_word(struct scan *s, const char *p, struct span word)
 static const char *scan_object(struct scan *s, const char *p, int depth);
 static const char *scan_array(struct scan *s, const char *p, int depth);
 
-/* depth counts the objects and arrays that the value is in. */
-static inline const char *
-scan_value(struct scan *s, const char *p, int depth)
+static const char *
+scan_other_value(struct scan *s, const char *p, int depth)
 {
 	if (p == s->end)
 		return refuse(s, "not JSON: it ends too early");
 	switch (*p) {
-	case '"':
-		return scan_string(s, p);
 	case '{':
 		return scan_object(s, p, depth + 1);
 	case '[':
@@ -322,15 +321,24 @@ scan_value(struct scan *s, const char *p, int depth)
 	}
 }
 
+/* depth counts the objects and arrays that the value is in. */
+static inline const char *
+scan_value(struct scan *s, const char *p, int depth)
+{
+	return is_at(s, p, '"') ? scan_string(s, p) : scan_other_value(s, p, depth);
+}
+
 /* The colon that follows a key, and the white space around it. */
 static inline const char *
 scan_colon(struct scan *s, const char *p)
 {
-	p = skip_space(s, p);
-	if (p == NULL)
-		return NULL;
-	if (!is_at(s, p, ':'))
-		return refuse(s, "not JSON: a ':' is missing after a key");
+	if (!is_at(s, p, ':')) {
+		p = skip_space(s, p);
+		if (p == NULL)
+			return NULL;
+		if (!is_at(s, p, ':'))
+			return refuse(s, "not JSON: a ':' is missing after a key");
+	}
 	return skip_space(s, p + 1);
 }
 
@@ -394,10 +402,10 @@ scan_object(struct scan *s, const char *p, int depth)
 		return p == NULL ? NULL : p + 1;
 	for (;;) {
 		p = tell ? scan_outer_member(s, p) : scan_member(s, p, depth);
-		if (p == NULL || (p = skip_space(s, p)) == NULL)
-			return NULL;
-		if (is_at(s, p, '}'))
-			return p + 1;
+		if (p != NULL && !is_at(s, p, ','))
+			p = skip_space(s, p);
+		if (p == NULL || is_at(s, p, '}'))
+			return p == NULL ? NULL : p + 1;
 		if (!is_at(s, p, ','))
 			return refuse(s, "not JSON: a ',' or '}' is missing in an object");
 		if ((p = skip_space(s, p + 1)) == NULL)
@@ -413,10 +421,10 @@ scan_array(struct scan *s, const char *p, int depth)
 		return p == NULL ? NULL : p + 1;
 	for (;;) {
 		p = scan_value(s, p, depth);
-		if (p == NULL || (p = skip_space(s, p)) == NULL)
-			return NULL;
-		if (is_at(s, p, ']'))
-			return p + 1;
+		if (p != NULL && !is_at(s, p, ','))
+			p = skip_space(s, p);
+		if (p == NULL || is_at(s, p, ']'))
+			return p == NULL ? NULL : p + 1;
 		if (!is_at(s, p, ','))
 			return refuse(s, "not JSON: a ',' or ']' is missing in an array");
 		if ((p = skip_space(s, p + 1)) == NULL)
@@ -463,6 +471,20 @@ json_object(struct span text, struct arena *arena, json_member_fn fn, void *arg,
 	*minified = s.copy != NULL ? (struct span){ s.copy, (size_t)(s.out - s.copy) }
 				   : (struct span){ s.object, (size_t)(end - s.object) };
 	return 0;
+}
+
+const char *
+json_compact_object(struct span text, int depth)
+{
+	struct scan s = { .text = text.p, .end = text.p + text.len };
+
+	return scan_object(&s, text.p, depth);
+}
+
+const char *
+json_plain_end(struct span text)
+{
+	return after_plain(text.p, text.p + text.len, text.p);
 }
 
 /* Write a code point as UTF-8; returns where the next byte goes. */

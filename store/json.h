@@ -40,6 +40,15 @@ typedef int (*json_member_fn)(void *arg, const struct json_member *m);
 int json_object(struct span text, struct arena *arena, json_member_fn fn, void *arg, struct span *minified, const char **why);
 
 /*
+ * The end of the object that text begins with, at least its '{', if that is JSON without white space; NULL if it is not. The
+ * object counts as the depth-th of those inside each other.
+ */
+const char *json_compact_object(struct span text, int depth);
+
+/* The first byte of text that cannot stand for itself in a JSON string (quote, backslash, control character), or its end. */
+const char *json_plain_end(struct span text);
+
+/*
  * Decode the raw text between a string's quotes (already checked by the scanner) to UTF-8; out needs room for raw.len
  * bytes. Returns the length, or -EINVAL for an escaped NUL (\u0000), which no name or id here can hold.
  */
