@@ -319,13 +319,13 @@ clock_uuid7_tails(const struct clock *c, uint64_t *tails, size_t n)
 		return;
 	c->random(c, &tail, sizeof(tail));
 	/* Half of all tails lie above, for the steps to go to. */
-	tail &= UUID_TAIL_MAX / 2;
+	tail = le64toh(tail) & UUID_TAIL_MAX / 2;
 	tails[0] = tail;
 	for (size_t i = 1; i < n; i++) {
 		size_t drawn = (i - 1) % DRAW;
 		if (drawn == 0)
 			c->random(c, steps, (n - i < DRAW ? n - i : DRAW) * sizeof(steps[0]));
-		tail += (uint64_t)steps[drawn] + 1;
+		tail += (uint64_t)le32toh(steps[drawn]) + 1;
 		tails[i] = tail;
 	}
 }
