@@ -11,7 +11,8 @@ arena_text(struct arena *a, const char *text, size_t len)
 
 	if (copy == NULL)
 		return (struct span){ 0 };
-	memcpy(copy, text, len);
+	if (len > 0)
+		memcpy(copy, text, len);
 	return (struct span){ copy, len };
 }
 
@@ -180,8 +181,12 @@ batch_parse(struct batch *b, struct span data, struct span actor, size_t line_ma
 	*b = (struct batch){ .actor = actor, .size = data.len, .now_us = clock_wall(clock) };
 	clock_rfc3339(b->now_us, now);
 	int err = event_frame(&b->frame, actor, (struct span){ now, CLOCK_RFC3339_LEN }, &b->arena);
+	/* The events' parts stay where they are in one copy of it all. */
+	struct span own = arena_text(&b->arena, data.p, data.len);
+	if (own.p == NULL)
+		err = -ENOMEM;
 	if (err == 0)
-		err = parse_lines(b, data, line_max);
+		err = parse_lines(b, own, line_max);
 	if (err == 0)
 		err = make_ids(b, clock);
 	return err == 0 && b->user_ids && b->count > 1 ? find_repeats(b) : err;

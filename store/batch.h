@@ -47,7 +47,7 @@ struct batch {
 };
 
 /*
- * Parse all lines. data and actor's text are borrowed until batch_free. line_max is the longest line that may be stored, in
+ * Parse all lines. data is not needed afterwards, actor's text is. line_max is the longest line that may be stored, in
  * bytes. Returns 0, or -EINVAL, -EILSEQ, -EMSGSIZE, -ENOMEM, -EEXIST (two lines with one id but other content);
  * batch_free either way.
  */
