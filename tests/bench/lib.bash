@@ -4,7 +4,7 @@
 # One nats-server at a time, at $url, with its data in $dir/server; server_start begins with an empty one. Mounts are at
 # $M (and $A: commit=async). Samples are lines of $dir/samples: key, side, x, value, as measure.h says; sides besides ours and
 # baseline: "absent" and "failed", whose value is the reason.
-# shellcheck disable=SC2154 # nats_server and others are set by run
+# shellcheck disable=SC2154,SC2034 # set by run; used by the groups
 
 programs="$B/tests/bench"
 dir="$(mktemp -d "${TMPDIR:-/tmp}/aether-bench-XXXXXX")"
@@ -160,14 +160,11 @@ note_peak() {
 	done
 }
 
-# bench LABEL X: announces what comes now; from here on the highest peak of any daemon counts.
+# bench LABEL X: announces what comes now, with a fresh mount, so that the peak of its memory is this bench's.
 bench() {
-	local at
 	say "$1$([[ $2 -eq 0 ]] || echo ", $2")"
+	remount
 	peak_kib=0
-	for at in "${!daemons[@]}"; do
-		echo 5 >"/proc/${daemons[$at]}/clear_refs"
-	done
 }
 
 # bench_end LABEL X
