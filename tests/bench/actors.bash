@@ -20,7 +20,8 @@ list_first() {
 	local n="$1" round listed
 	for ((round = $(rounds_among "$n" "$list_rounds"); round > 0; round--)); do
 		remount
-		measure ls_first ours "$n" v bench_file run ls -U "$M/crowd" || return 0
+		measure ls_first ours "$n" v bench_file run ls -U "$M/crowd" ||
+			{ failed works_actors "$n" "no listing"; return 0; }
 		measure ls_first baseline "$n" v bench_nats "$url" aether-crowd 'aether.ev.crowd.*' last $((n + 1))
 	done
 	listed="$(ls -U "$M/crowd" | wc -l)"

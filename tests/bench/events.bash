@@ -34,11 +34,12 @@ cold_rounds() {
 }
 
 cold_group() {
-	local n="$1"
+	local n="$1" lines
 	bench cold "$n"
 	cold_rounds cold_batch "$n" "$batch"
-	[[ $(wc -l <"$M/events/$batch") -eq $n ]] || failed cold_batch "$n" "not $n lines"
-	sample works_events ours "$n" "$(wc -l <"$M/events/$batch")"
+	lines="$(wc -l <"$M/events/$batch")" || lines=0
+	[[ $lines -eq $n ]] || failed cold_batch "$n" "$lines lines instead of $n"
+	sample works_events ours "$n" "$lines"
 	sample works_events baseline "$n" "$n"
 	bench_end cold "$n"
 	[[ $n -le $main_events ]] || return 0
