@@ -18,7 +18,7 @@ BEGIN {
 # A number with its prefix, as gnuplot writes it, but µ.
 function text(v, unit,   i) {
 	i = int(log10(v) / 3 + 100 + 1e-9) - 100
-	return sprintf("%g %s%s", v / 1000 ^ i, i == 0 ? "" : prefix[i + 4], unit == "time" ? "s" : unit == "bytes" ? "B" : unit == "bytes/s" ? "B/s" : "")
+	return sprintf("%g %s%s", v / 1000 ^ i, i == 0 ? "" : prefix[i + 4], unit == "time" ? "s" : unit == "bytes" ? "B" : unit == "bytes/s" ? "B/s" : unit == "rate" ? "/s" : "")
 }
 
 function log10(v) { return log(v) / log(10) }
