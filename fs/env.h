@@ -3,8 +3,8 @@
  *
  * Plain values, set before the first request and never changed, but for the atomic ones.
  *
- * Locks of fs. They are all leaves: none is taken while another is held, and none is held across a call of the store,
- * a reply or a callback.
+ * Locks of fs. They are all leaves: none is taken while another is held, also of the store (LOCK_ALONE in ../store/lock.h), and none
+ * is held across a call of the store, a reply or a callback.
  *   files.lock       the list of open actor files (file.c)
  *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
  *   node_table.lock  the nodes and their counts (node.c)
