@@ -23,7 +23,7 @@ teardown_file() {
 shows() {
 	local dir=$1
 	shift
-	# shellcheck disable=SC2012 # the names are ours
+	# shellcheck disable=SC2012,SC2011 # the names are ours
 	[[ "$(ls "$dir" | xargs)" == "$*" ]]
 }
 
@@ -54,7 +54,8 @@ consumers() {
 	for i in 1 2 3 4 5; do
 		echo x >>"$M/$NS/a$i"
 		[[ -e $M/$NS/a$i ]]
-		ls "$M/$NS" | grep -x "a$i"
+		run ls "$M/$NS"
+		assert_line "a$i"
 	done
 	shows "$M/$NS" a1 a2 a3 a4 a5
 	touch "$M/$NS/b"
