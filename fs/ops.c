@@ -217,16 +217,16 @@ fill(fuse_req_t req, struct dir *d, uint64_t position, char *out, size_t size)
 	const char *name;
 	uint64_t ino;
 	size_t used = 0;
-	int found;
+	int more;
 
-	for (; (found = dir_entry(d, position, &name, &ino, &st.st_mode)) == 1; position++) {
+	while ((more = dir_entry(d, &position, &name, &ino, &st.st_mode)) > 0) {
 		st.st_ino = ino;
-		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)(position + 1));
+		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)position);
 		if (n > size - used)
 			break;
 		used += n;
 	}
-	return found < 0 && used == 0 ? found : (ssize_t)used;
+	return used == 0 && more < 0 ? more : (ssize_t)used;
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include "append_log.h"
 #include "batch.h"
+#include "index.h"
 #include "lookup.h"
 #include "name.h"
 #include "state.h"
@@ -179,6 +180,13 @@ finish_error(struct append_state *st, int err)
 static void
 finish_stored(struct append_state *st)
 {
+	struct actor *a = st->actor;
+
+	/* Also when it is stored already: then the head has just been asked for. */
+	pthread_mutex_lock(&a->lock);
+	struct head head = a->head;
+	pthread_mutex_unlock(&a->lock);
+	index_learn(a->store, a->ns, a->name, &head);
 	st->ap->consumed = is_marker(st) ? 0 : st->made.consumed;
 	st->ap->version = st->made.version;
 	finish(st, 0);

@@ -8,8 +8,10 @@
  *   2  actor.lock         what this node knows of one actor, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
- *   5  the backend's own  (memory.c, js_state.h, rpc.c), one at a time
- *   6  leaves: rpc_spent.lock, timer.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
+ *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
+ *   6  index.lock         one index (index.c)
+ *   7  the backend's own  (memory.c, js_state.h, js_watch.c, rpc.c), one at a time
+ *   8  leaves: rpc_spent.lock, timer.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H
@@ -29,6 +31,8 @@
 #include "timer.h"
 #include "wait.h"
 
+struct indexes;
+
 struct store {
 	struct backend *backend;
 	const struct clock *clock;
@@ -36,6 +40,7 @@ struct store {
 	struct store_options options;
 	struct cache *cache;
 	struct timer *worker; /* for what an append must look up by blocking */
+	struct indexes *indexes; /* index.c's */
 
 	pthread_mutex_t lock;
 	/* Guarded by lock. */

@@ -5,27 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "../../store/table.h"
 #include "../../store/timer.h"
-
-struct faulty {
-	struct backend base;
-	struct backend *inner;
-	bool owns;
-	const struct clock *clock;
-	struct timer *timer;
-	struct faulty_options options;
-	atomic_bool closing; /* then what was to come later comes at once */
-	atomic_uint_fast64_t hidden_seq;
-	atomic_uint_fast64_t calls[FAULT_OPS];
-	atomic_uint_fast64_t made[FAULT_KINDS];
-
-	pthread_mutex_t lock;
-	/* Guarded by lock. */
-	uint64_t random;
-	int64_t away_until_ns;
-	struct waiter *waiters;
-};
+#include "faulty_state.h"
 
 /* Who waits for the connection. In the list until called; freed by the timer's call. */
 struct waiter {
@@ -34,13 +15,6 @@ struct waiter {
 	bool called;
 	void (*fn)(void *arg);
 	void *arg;
-};
-
-/* What is to be done to one call. */
-struct fault {
-	enum fault_kind kind;
-	int err;
-	int64_t delay_ns;
 };
 
 /* A publish or get that outlives its call. */
@@ -58,15 +32,9 @@ struct op {
 	void *arg;
 };
 
-static struct faulty *
-faulty_of(struct backend *b)
-{
-	return container_of(b, struct faulty, base);
-}
-
 /* splitmix64, by S. Vigna. */
-static uint64_t
-random_locked(struct faulty *f)
+uint64_t
+faulty_random_locked(struct faulty *f)
 {
 	uint64_t z = f->random += 0x9e3779b97f4a7c15;
 
@@ -75,8 +43,8 @@ random_locked(struct faulty *f)
 	return z ^ (z >> 31);
 }
 
-static void
-later(struct faulty *f, int64_t delay_ns, void (*fn)(void *arg), void *arg)
+void
+faulty_later(struct faulty *f, int64_t delay_ns, void (*fn)(void *arg), void *arg)
 {
 	if (atomic_load(&f->closing) || timer_at(f->timer, clock_mono(f->clock) + delay_ns, fn, arg) != 0)
 		fn(arg);
@@ -91,13 +59,15 @@ random_fault_locked(struct faulty *f, enum fault_op op)
 		FAULT_DUPLICATE, FAULT_REFUSE };
 	static const enum fault_kind of_get[] = { FAULT_REFUSE, FAULT_DROP, FAULT_DELAY, FAULT_LAG };
 	static const int definite[] = { -EACCES, -ENOSPC, -EIO };
-	uint64_t r = random_locked(f);
+	uint64_t r = faulty_random_locked(f);
 	struct fault fault = { .err = r & 1 ? -ETIMEDOUT : -ENOTCONN };
 
 	fault.delay_ns =
-	    f->options.delay_max_ns > 0 ? (int64_t)(random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
+	    f->options.delay_max_ns > 0 ? (int64_t)(faulty_random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
 	if (op == FAULT_SCAN)
 		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_LAG;
+	else if (op == FAULT_WATCH)
+		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_CUT;
 	else if (op == FAULT_GET)
 		fault.kind = of_get[(r >> 8) % 4];
 	else
@@ -115,8 +85,8 @@ applies(const struct fault_rule *rule, enum fault_op op, uint64_t number)
 	return rule->op == op && number >= rule->nth && (rule->count == 0 || number - rule->nth < rule->count);
 }
 
-static struct fault
-choose(struct faulty *f, enum fault_op op)
+struct fault
+faulty_choose(struct faulty *f, enum fault_op op)
 {
 	uint64_t number = atomic_fetch_add(&f->calls[op], 1) + 1;
 	struct fault fault = { .kind = FAULT_NONE };
@@ -129,7 +99,7 @@ choose(struct faulty *f, enum fault_op op)
 		if (applies(rule, op, number))
 			fault = (struct fault){ rule->kind, rule->err, rule->delay_ns };
 	}
-	if (fault.kind == FAULT_NONE && f->options.per_mille > 0 && random_locked(f) % 1000 < f->options.per_mille)
+	if (fault.kind == FAULT_NONE && f->options.per_mille > 0 && faulty_random_locked(f) % 1000 < f->options.per_mille)
 		fault = random_fault_locked(f, op);
 	pthread_mutex_unlock(&f->lock);
 	atomic_fetch_add(&f->made[fault.kind], 1);
@@ -198,7 +168,7 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 	struct op *op = arg;
 
 	if (op->fault.kind == FAULT_LOSE_ACK) {
-		later(op->faulty, op->fault.delay_ns, publish_answer, op);
+		faulty_later(op->faulty, op->fault.delay_ns, publish_answer, op);
 		return;
 	}
 	if (op->publish_fn != NULL)
@@ -221,7 +191,7 @@ faulty_publish(struct backend *b, struct actor_name name, const struct record *r
     int64_t deadline_ns, backend_publish_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_PUBLISH);
+	struct fault fault = faulty_choose(f, FAULT_PUBLISH);
 
 	if (fault.kind == FAULT_REFUSE) {
 		fn(arg, fault.err, 0, false);
@@ -239,9 +209,9 @@ faulty_publish(struct backend *b, struct actor_name name, const struct record *r
 	}
 	op->publish_fn = fault.kind == FAULT_STRAY ? NULL : fn;
 	if (fault.kind == FAULT_DROP)
-		later(f, fault.delay_ns, publish_answer, op);
+		faulty_later(f, fault.delay_ns, publish_answer, op);
 	else if (fault.kind == FAULT_DELAY || fault.kind == FAULT_STRAY)
-		later(f, fault.delay_ns, pass_publish, op);
+		faulty_later(f, fault.delay_ns, pass_publish, op);
 	else
 		pass_publish(op);
 	if (fault.kind == FAULT_STRAY)
@@ -305,7 +275,7 @@ faulty_get(
     struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_GET);
+	struct fault fault = faulty_choose(f, FAULT_GET);
 
 	if (fault.kind == FAULT_REFUSE) {
 		fn(arg, fault.err, NULL);
@@ -323,9 +293,9 @@ faulty_get(
 	op->get = g;
 	op->get_fn = fn;
 	if (fault.kind == FAULT_DROP)
-		later(f, fault.delay_ns, get_answer, op);
+		faulty_later(f, fault.delay_ns, get_answer, op);
 	else if (fault.kind == FAULT_DELAY)
-		later(f, fault.delay_ns, pass_get, op);
+		faulty_later(f, fault.delay_ns, pass_get, op);
 	else
 		pass_get(op);
 }
@@ -357,7 +327,7 @@ faulty_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64
     backend_scan_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_SCAN);
+	struct fault fault = faulty_choose(f, FAULT_SCAN);
 	struct scan scan = { fn, arg, atomic_load(&f->hidden_seq), UINT32_MAX };
 
 	if (fault.kind == FAULT_LAG || fault.kind == FAULT_REFUSE)
@@ -406,14 +376,6 @@ faulty_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 	struct backend *inner = faulty_of(b)->inner;
 
 	return inner->ops->ns_list(inner, deadline_ns, fn, arg);
-}
-
-static int
-faulty_actor_list(struct backend *b, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg)
-{
-	struct backend *inner = faulty_of(b)->inner;
-
-	return inner->ops->actor_list(inner, ns, deadline_ns, fn, arg);
 }
 
 static int
@@ -514,6 +476,8 @@ faulty_disconnect(struct backend *b, int64_t for_ns)
 		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);
+	if (for_ns > 0)
+		faulty_cut_watches(f);
 }
 
 static void
@@ -569,7 +533,8 @@ static const struct backend_ops faulty_ops = {
 	.ns_info = faulty_ns_info,
 	.ns_set = faulty_ns_set,
 	.ns_list = faulty_ns_list,
-	.actor_list = faulty_actor_list,
+	.watch = faulty_watch,
+	.watch_stop = faulty_watch_stop,
 	.limits = faulty_limits,
 	.status = faulty_status,
 	.wait = faulty_wait,
