@@ -40,13 +40,17 @@ js_stream_name(const struct jetstream *js, const char *ns, struct buf *out)
 	buf_putc(out, '-');
 	size_t encoded_at = out->len;
 	name_encode(out, name);
+	/* Servers use the names of streams in formats of the reply subjects of deliveries, where "%" has a meaning. */
+	for (size_t i = encoded_at; !out->failed && i < out->len; i++)
+		if (out->p[i] == '%')
+			out->p[i] = '=';
 	if (out->failed || out->len - start <= STREAM_NAME_MAX)
 		return;
-	/* "%%" begins no encoded name, so this cannot be another namespace's; the name itself can be read from the
+	/* "==" begins no encoded name, so this cannot be another namespace's; the name itself can be read from the
 	 * subjects. */
 	XXH128_hash_t hash = XXH3_128bits(name.p, name.len);
 	out->len = encoded_at;
-	buf_printf(out, "%%%%%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+	buf_printf(out, "==%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
 }
 
 void
