@@ -58,9 +58,21 @@ static const struct entry entries[] = {
 };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
+/*
+ * Whole classes of attributes that no node can have: access lists, labels of the kernel. "Not supported" rather than
+ * "no such attribute", for that is what ls asks about one file and then never again; the other answer it asks of each.
+ */
+static bool
+is_unsupported(const char *name)
+{
+	return strncmp(name, "system.", strlen("system.")) == 0 || strncmp(name, "security.", strlen("security.")) == 0;
+}
+
 int
 xattr_get(const struct fs_env *env, const struct node *n, const char *name, struct buf *out)
 {
+	if (is_unsupported(name))
+		return -EOPNOTSUPP;
 	if (n->kind != NODE_ACTOR)
 		return -ENODATA;
 	for (size_t i = 0; i < ENTRIES; i++) {
