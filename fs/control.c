@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../store/name.h"
+#include "attr.h"
 #include "space.h"
 
 struct control_entry {
@@ -18,7 +19,8 @@ struct control_entry {
 	/* A directory with fixed children. */
 	const struct control_entry *children;
 	size_t child_count;
-	/* A directory with one kind of children: does name exist, and which names are there? */
+	/* A directory with one kind of children: does name exist, and which names are there? list NULL: one for each actor of the
+	 * namespace. */
 	const struct control_entry *member;
 	int (*exists)(const struct fs_env *env, const struct node *dir, const char *name);
 	int (*list)(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg);
@@ -144,13 +146,9 @@ actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
 
 	if (err != 0)
 		return err == -ENAMETOOLONG ? err : -ENOENT;
+	if (attr_is_indexed(env, node_namespace(dir), name))
+		return 0;
 	return head_of(env, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
-}
-
-static int
-list_actors(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
-{
-	return store_actor_list(env->store, node_namespace(dir), fn, arg);
 }
 
 static const struct control_entry actor_entries[] = {
@@ -162,8 +160,7 @@ static const struct control_entry namespace_entries[] = {
 	{ .name = "actors",
 	    .mode = S_IFDIR | 0555,
 	    .member = &actor_member,
-	    .exists = actor_exists,
-	    .list = list_actors },
+	    .exists = actor_exists },
 	FILE_ENTRY("conflicts", text_conflicts),
 };
 static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, namespace_entries);
@@ -180,6 +177,12 @@ mode_t
 control_mode(const struct control_entry *e)
 {
 	return e->mode;
+}
+
+bool
+control_lists_actors(const struct control_entry *e)
+{
+	return e->member != NULL && e->list == NULL;
 }
 
 const struct control_entry *

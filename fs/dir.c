@@ -7,6 +7,7 @@
 #include "../store/name.h"
 #include "../store/table.h"
 #include "control.h"
+#include "notify.h"
 
 #define DOTS 2
 
@@ -18,7 +19,8 @@ struct names {
 struct dir {
 	struct handle handle;
 	struct fs_env *env;
-	struct node *node; /* counted */
+	struct node *node;   /* counted */
+	struct index *index; /* counted; NULL: the names are in names */
 	struct names names;
 	bool used; /* read from the beginning already */
 };
@@ -42,12 +44,6 @@ add_namespace(void *arg, const char *name)
 }
 
 static int
-add_actor(void *arg, const char *name)
-{
-	return name_check_actor(span_of(name)) == 0 ? add(arg, name, 'f') : 0;
-}
-
-static int
 add_control(void *arg, const char *name, mode_t mode)
 {
 	return add(arg, name, S_ISDIR(mode) ? 'd' : 'f');
@@ -59,10 +55,9 @@ collect(struct fs_env *env, const struct node *n, struct names *names)
 	switch (n->kind) {
 	case NODE_ROOT:
 		return store_ns_list(env->store, add_namespace, names);
-	case NODE_NAMESPACE:
-		return store_actor_list(env->store, n->name, add_actor, names);
 	case NODE_CONTROL:
 		return S_ISDIR(control_mode(n->control)) ? control_list(env, n, add_control, names) : -ENOTDIR;
+	case NODE_NAMESPACE:
 	case NODE_ACTOR:
 		return -ENOTDIR;
 	}
@@ -82,8 +77,41 @@ free_dir(struct handle *h)
 	struct dir *d = container_of(h, struct dir, handle);
 
 	free_names(&d->names);
+	if (d->index != NULL)
+		index_put(d->index);
 	node_put(d->env->nodes, d->node, 1);
 	free(d);
+}
+
+static bool
+lists_actors(const struct node *n)
+{
+	return n->kind == NODE_NAMESPACE || (n->kind == NODE_CONTROL && control_lists_actors(n->control));
+}
+
+/* An index that does not follow the stream now, for want of a connection or because it has only begun to, does not show whether there
+ * is a namespace, nor that NATS is away. */
+static int
+check_index(const struct dir *d)
+{
+	struct store *s = d->env->store;
+	bool eventual = store_get_options(s)->eventual;
+	struct backend_status status;
+	struct ns_info info;
+
+	store_status(s, &status);
+	if (status.connected && index_is_live(d->index))
+		return 0;
+	return store_ns_info(s, node_namespace(d->node), 0, eventual, &info);
+}
+
+static int
+fetch(struct dir *d)
+{
+	if (!lists_actors(d->node))
+		return collect(d->env, d->node, &d->names);
+	int err = index_get(d->env->store, node_namespace(d->node), &d->index);
+	return err != 0 ? err : check_index(d);
 }
 
 int
@@ -93,15 +121,14 @@ dir_open(struct fs_env *env, struct node *n, struct dir **out)
 
 	if (d == NULL)
 		return -ENOMEM;
-	int err = collect(env, n, &d->names);
-	if (err != 0) {
-		free_names(&d->names);
-		free(d);
-		return err;
-	}
 	d->env = env;
 	d->node = n;
 	node_ref(env->nodes, n);
+	int err = fetch(d);
+	if (err != 0) {
+		free_dir(&d->handle);
+		return err;
+	}
 	d->handle.free = free_dir;
 	handles_add(&env->handles, &d->handle);
 	*out = d;
@@ -117,6 +144,8 @@ dir_rewind(struct dir *d)
 		d->used = true;
 		return 0;
 	}
+	if (d->index != NULL)
+		return check_index(d);
 	int err = collect(d->env, d->node, &names);
 	if (err != 0) {
 		free_names(&names);
@@ -127,26 +156,78 @@ dir_rewind(struct dir *d)
 	return 0;
 }
 
-bool
-dir_entry(const struct dir *d, uint64_t position, const char **name, uint64_t *ino, mode_t *mode)
+static int
+next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 {
-	const struct node *parent = d->node->parent != NULL ? d->node->parent : d->node;
+	uint64_t at = position - DOTS;
+	struct index_entry found;
+	int more;
+
+	/* Somebody else may have stored under a subject that no actor can have. */
+	do
+		more = index_next(d->index, &at, &found);
+	while (more == 1 && name_check_actor(span_of(found.name)) != 0);
+	if (more != 1)
+		return more;
+	e->name = found.name;
+	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : S_IFDIR;
+	e->actor = d->node->kind == NODE_NAMESPACE;
+	e->next = at + DOTS;
+	return 1;
+}
+
+static int
+next_name(const struct dir *d, uint64_t position, struct dir_entry *e)
+{
 	size_t offset;
 
-	*mode = S_IFDIR;
-	if (position < DOTS) {
-		*name = position == 0 ? "." : "..";
-		*ino = position == 0 ? d->node->ino : parent->ino;
-		return true;
-	}
 	if (position - DOTS >= d->names.offsets.len / sizeof(offset))
-		return false;
+		return 0;
 	memcpy(&offset, d->names.offsets.p + (position - DOTS) * sizeof(offset), sizeof(offset));
-	if (d->names.text.p[offset] != 'd')
-		*mode = S_IFREG;
-	*name = d->names.text.p + offset + 1;
-	*ino = node_child_ino(d->node, *name);
-	return true;
+	e->name = d->names.text.p + offset + 1;
+	e->mode = d->names.text.p[offset] == 'd' ? S_IFDIR : S_IFREG;
+	e->actor = false;
+	e->next = position + 1;
+	return 1;
+}
+
+int
+dir_next(struct dir *d, uint64_t position, struct dir_entry *e)
+{
+	const struct node *parent = d->node->parent != NULL ? d->node->parent : d->node;
+	int more;
+
+	if (position < DOTS) {
+		e->name = position == 0 ? "." : "..";
+		e->ino = node_ino(position == 0 ? d->node : parent);
+		e->mode = S_IFDIR;
+		e->actor = false;
+		e->next = position + 1;
+		return 1;
+	}
+	more = d->index != NULL ? next_actor(d, position, e) : next_name(d, position, e);
+	if (more == 1)
+		e->ino = node_child_ino(d->node, e->name);
+	return more;
+}
+
+struct index *
+dir_index(const struct dir *d)
+{
+	return d->node->kind == NODE_NAMESPACE ? d->index : NULL;
+}
+
+bool
+dir_keep_cached(struct dir *d)
+{
+	return notify_list(d->env->notify, d->node, d->index);
+}
+
+void
+dir_ended(struct dir *d, uint64_t position)
+{
+	if (d->node->kind == NODE_NAMESPACE && position >= DOTS)
+		notify_listed(d->env->notify, d->node, d->index, position - DOTS);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lines.h"
+#include "notify.h"
 
 struct files {
 	pthread_mutex_t lock;
@@ -108,20 +109,25 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct backend_status status;
+	struct actor *actor;
 	struct file *f;
 	int err = may_open(env, flags, created);
 
+	if (err == 0)
+		err = node_actor(env->nodes, n, &actor);
 	if (err != 0)
 		return err;
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
 	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
-		err = actor_head(n->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
+		err = actor_head(actor, eventual ? INT64_MAX : 0, eventual, &f->head);
 		if (err != 0) {
 			free(f);
 			return err;
 		}
+		/* Programs take the size from fstat and read up to there. */
+		notify_opened(env->notify, n, &f->head);
 		f->known = true;
 	}
 	store_status(env->store, &status);
