@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../store/index.h"
 #include "../store/name.h"
 #include "space.h"
 
@@ -108,27 +109,13 @@ text_conflicts(struct fs_env *env, const struct node *n, struct buf *out)
 	return 0;
 }
 
-static int
-head_of(
-    const struct fs_env *env, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
-{
-	struct actor *a;
-	int err = actor_get(env->store, ns, name, &a);
-
-	if (err != 0)
-		return err;
-	err = actor_head(a, max_age_ns, stale_ok, head);
-	actor_put(a);
-	return err;
-}
-
 /* <namespace>/.aether/actors/<actor>/version */
 static int
 text_actor_version(struct fs_env *env, const struct node *n, struct buf *out)
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct head head;
-	int err = head_of(env, node_namespace(n), n->parent->name, eventual ? INT64_MAX : 0, eventual, &head);
+	int err = store_head(env->store, node_namespace(n), n->parent->name, eventual ? INT64_MAX : 0, eventual, &head);
 
 	if (err != 0)
 		return err;
@@ -144,13 +131,23 @@ actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
 
 	if (err != 0)
 		return err == -ENAMETOOLONG ? err : -ENOENT;
-	return head_of(env, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
+	return store_head(env->store, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
 }
 
 static int
 list_actors(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
 {
-	return store_actor_list(env->store, node_namespace(dir), fn, arg);
+	struct index_entry e;
+	struct index *x;
+	uint64_t position = 0;
+	int err = index_get(env->store, node_namespace(dir), &x);
+
+	if (err != 0)
+		return err;
+	for (int more; err == 0 && (more = index_next(x, &position, &e)) != 0;)
+		err = more < 0 ? more : fn(arg, e.name);
+	index_put(x);
+	return err;
 }
 
 static const struct control_entry actor_entries[] = {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../store/index.h"
 #include "../store/name.h"
 #include "../store/table.h"
 #include "control.h"
@@ -20,6 +21,7 @@ struct dir {
 	struct fs_env *env;
 	struct node *node; /* counted */
 	struct names names;
+	struct index *index; /* of a namespace, which has no list of its own */
 	bool used; /* read from the beginning already */
 };
 
@@ -42,12 +44,6 @@ add_namespace(void *arg, const char *name)
 }
 
 static int
-add_actor(void *arg, const char *name)
-{
-	return name_check_actor(span_of(name)) == 0 ? add(arg, name, 'f') : 0;
-}
-
-static int
 add_control(void *arg, const char *name, mode_t mode)
 {
 	return add(arg, name, S_ISDIR(mode) ? 'd' : 'f');
@@ -60,7 +56,7 @@ collect(struct fs_env *env, const struct node *n, struct names *names)
 	case NODE_ROOT:
 		return store_ns_list(env->store, add_namespace, names);
 	case NODE_NAMESPACE:
-		return store_actor_list(env->store, n->name, add_actor, names);
+		return 0;
 	case NODE_CONTROL:
 		return S_ISDIR(control_mode(n->control)) ? control_list(env, n, add_control, names) : -ENOTDIR;
 	case NODE_ACTOR:
@@ -82,6 +78,7 @@ free_dir(struct handle *h)
 	struct dir *d = container_of(h, struct dir, handle);
 
 	free_names(&d->names);
+	index_put(d->index);
 	node_put(d->env->nodes, d->node, 1);
 	free(d);
 }
@@ -93,7 +90,7 @@ dir_open(struct fs_env *env, struct node *n, struct dir **out)
 
 	if (d == NULL)
 		return -ENOMEM;
-	int err = collect(env, n, &d->names);
+	int err = n->kind == NODE_NAMESPACE ? index_get(env->store, n->name, &d->index) : collect(env, n, &d->names);
 	if (err != 0) {
 		free_names(&d->names);
 		free(d);
@@ -117,36 +114,65 @@ dir_rewind(struct dir *d)
 		d->used = true;
 		return 0;
 	}
-	int err = collect(d->env, d->node, &names);
+	struct index *index = NULL;
+	int err = d->index != NULL ? index_get(d->env->store, d->node->name, &index) : collect(d->env, d->node, &names);
 	if (err != 0) {
 		free_names(&names);
 		return err;
 	}
+	index_put(d->index);
+	d->index = index;
 	free_names(&d->names);
 	d->names = names;
 	return 0;
 }
 
-bool
-dir_entry(const struct dir *d, uint64_t position, const char **name, uint64_t *ino, mode_t *mode)
+/* The entry of the index at or behind that position. */
+static int
+indexed_entry(struct dir *d, uint64_t *position, const char **name)
+{
+	uint64_t at = *position - DOTS;
+	struct index_entry e;
+	int more;
+
+	/* Somebody else may have put names there that no directory can show. */
+	do
+		more = index_next(d->index, &at, &e);
+	while (more > 0 && name_check_actor(span_of(e.name)) != 0);
+	*position = at + DOTS;
+	*name = e.name;
+	return more;
+}
+
+int
+dir_entry(struct dir *d, uint64_t *position, const char **name, uint64_t *ino, mode_t *mode)
 {
 	const struct node *parent = d->node->parent != NULL ? d->node->parent : d->node;
 	size_t offset;
+	int more = 1;
 
 	*mode = S_IFDIR;
-	if (position < DOTS) {
-		*name = position == 0 ? "." : "..";
-		*ino = position == 0 ? d->node->ino : parent->ino;
-		return true;
+	if (*position < DOTS) {
+		*name = *position == 0 ? "." : "..";
+		*ino = *position == 0 ? d->node->ino : parent->ino;
+		++*position;
+		return 1;
 	}
-	if (position - DOTS >= d->names.offsets.len / sizeof(offset))
-		return false;
-	memcpy(&offset, d->names.offsets.p + (position - DOTS) * sizeof(offset), sizeof(offset));
-	if (d->names.text.p[offset] != 'd')
+	if (d->index != NULL) {
 		*mode = S_IFREG;
-	*name = d->names.text.p + offset + 1;
-	*ino = node_child_ino(d->node, *name);
-	return true;
+		more = indexed_entry(d, position, name);
+	} else if (*position - DOTS >= d->names.offsets.len / sizeof(offset)) {
+		return 0;
+	} else {
+		memcpy(&offset, d->names.offsets.p + (*position - DOTS) * sizeof(offset), sizeof(offset));
+		if (d->names.text.p[offset] != 'd')
+			*mode = S_IFREG;
+		*name = d->names.text.p + offset + 1;
+		++*position;
+	}
+	if (more > 0)
+		*ino = node_child_ino(d->node, *name);
+	return more;
 }
 
 void

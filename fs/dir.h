@@ -1,5 +1,5 @@
 /*
- * An open directory: its names as they were when it was opened or rewound, any number of them.
+ * An open directory: its names as they were when it was opened or rewound, any number of them; of a namespace, as its index has them.
  *
  * Owns the list of names. One thread at a time: the kernel holds the directory while it reads it through a handle.
  */
@@ -18,10 +18,11 @@ struct dir;
 int dir_open(struct fs_env *env, struct node *n, struct dir **out);
 
 /*
- * The entry at a position from 0 on: `.` and `..` come first, the hidden control tree never. The name is borrowed; mode
- * has only the file type. False behind the end.
+ * The entry at a position from 0 on, or behind it; *position becomes its successor. `.` and `..` come first, the hidden control tree
+ * never. The name is borrowed; mode has only the file type. Blocks while a namespace is loading. 1, 0 behind the end, or -errno as
+ * index_next.
  */
-bool dir_entry(const struct dir *d, uint64_t position, const char **name, uint64_t *ino, mode_t *mode);
+int dir_entry(struct dir *d, uint64_t *position, const char **name, uint64_t *ino, mode_t *mode);
 
 /* Before reading from position 0: the names are taken anew unless this is the first time. Blocks. 0, or as dir_open,
  * which leaves the old list. */

@@ -209,22 +209,24 @@ opendir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		dir_free(d);
 }
 
-static size_t
-fill(fuse_req_t req, const struct dir *d, uint64_t position, char *out, size_t size)
+/* As many entries as fit; -errno if there is not even one. */
+static ssize_t
+fill(fuse_req_t req, struct dir *d, uint64_t position, char *out, size_t size)
 {
 	struct stat st = { 0 };
 	const char *name;
 	uint64_t ino;
 	size_t used = 0;
+	int more;
 
-	for (; dir_entry(d, position, &name, &ino, &st.st_mode); position++) {
+	while ((more = dir_entry(d, &position, &name, &ino, &st.st_mode)) > 0) {
 		st.st_ino = ino;
-		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)(position + 1));
+		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)position);
 		if (n > size - used)
 			break;
 		used += n;
 	}
-	return used;
+	return used == 0 && more < 0 ? more : (ssize_t)used;
 }
 
 static void
@@ -233,14 +235,17 @@ readdir_node(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	struct dir *d = dir_of(fi);
 	char *out = malloc(size);
 	int err = out == NULL ? -ENOMEM : 0;
+	ssize_t used = 0;
 
 	(void)ino;
 	if (err == 0 && offset == 0)
 		err = dir_rewind(d);
-	if (err != 0)
-		ops_reply_error(req, err);
+	if (err == 0)
+		used = fill(req, d, (uint64_t)offset, out, size);
+	if (err != 0 || used < 0)
+		ops_reply_error(req, err != 0 ? err : (int)used);
 	else
-		fuse_reply_buf(req, out, fill(req, d, (uint64_t)offset, out, size));
+		fuse_reply_buf(req, out, (size_t)used);
 	free(out);
 }
 

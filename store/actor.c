@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "index.h"
 #include "state.h"
 
 static bool
@@ -137,6 +138,23 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 	return answer;
 }
 
+/* What a live index says, which is right but for the delay of its watch, and for what this node has done since. -EAGAIN: it does not know. */
+static int
+indexed_head(struct actor *a, struct head *head)
+{
+	int err = index_ask(a->store, a->ns, a->name, head);
+
+	if (err == -EAGAIN)
+		return err;
+	pthread_mutex_lock(&a->lock);
+	if (err == 0 && a->head.seq > head->seq)
+		*head = a->head;
+	else if (err != 0 && a->head.seq != 0)
+		err = -EAGAIN;
+	pthread_mutex_unlock(&a->lock);
+	return err;
+}
+
 int
 actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head)
 {
@@ -144,13 +162,18 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	struct backend_status status;
 	int64_t now = clock_mono(s->clock);
 	struct owned_record last = { 0 };
-	uint64_t seen_seq;
+	uint64_t seen_seq, indexed_seq = 0;
 	bool find_end;
 
+	int answer = max_age_ns > 0 ? indexed_head(a, head) : -EAGAIN;
+	if (answer != -EAGAIN)
+		return answer;
 	s->backend->ops->status(s->backend, &status);
-	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
+	answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
 	if (answer != 0)
 		return answer < 0 ? answer : 0;
+	if (max_age_ns == 0)
+		indexed_seq = index_seq(s, a->ns, a->name);
 	struct backend_get g = { .kind = GET_LAST, .fresh = max_age_ns == 0 };
 	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
 	if (err == 0 || err == -ENOENT) {
@@ -158,6 +181,10 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, g.fresh, now, seen_seq);
 		*head = a->head;
 		pthread_mutex_unlock(&a->lock);
+		if ((err == 0 ? last.record.seq : 0) < indexed_seq)
+			index_unlearn(s, a->ns, a->name, indexed_seq);
+		if (head->seq != 0 && !find_end)
+			index_learn(s, a->ns, a->name, head);
 		if (err == 0 && find_end) {
 			err = actor_find_end(a, last.record.seq);
 			pthread_mutex_lock(&a->lock);
@@ -173,5 +200,21 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 		err = answer > 0 ? 0 : err;
 	}
 	owned_record_free(&last);
+	return err;
+}
+
+int
+store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
+{
+	struct actor *a;
+	int err = max_age_ns > 0 ? index_ask(s, ns, name, head) : -EAGAIN;
+
+	if (err != -EAGAIN)
+		return err;
+	err = actor_get(s, ns, name, &a);
+	if (err != 0)
+		return err;
+	err = actor_head(a, max_age_ns, stale_ok, head);
+	actor_put(a);
 	return err;
 }
