@@ -108,18 +108,6 @@ attr_head(const struct fs_env *env, struct node *n, struct head *head)
 	return err == 0 ? 0 : ask_head(env, n, head);
 }
 
-bool
-attr_is_indexed(const struct fs_env *env, const char *ns, const char *name)
-{
-	struct index *x = index_peek(env->store, ns);
-	struct head head;
-	bool found = x != NULL && index_find(x, name, &head) == 0;
-
-	if (x != NULL)
-		index_put(x);
-	return found;
-}
-
 static void
 prepare(const struct node *n, struct attr *a)
 {

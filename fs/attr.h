@@ -37,7 +37,4 @@ int attr_set(const struct fs_env *env, struct node *n, const struct stat *want, 
  * -errno of the store. */
 int attr_head(const struct fs_env *env, struct node *n, struct head *head);
 
-/* Does the index of a namespace, if there is one, have that actor? False: that has to be asked. */
-bool attr_is_indexed(const struct fs_env *env, const char *ns, const char *name);
-
 #endif

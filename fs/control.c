@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "../store/name.h"
-#include "attr.h"
 #include "space.h"
 
 struct control_entry {
@@ -110,27 +109,13 @@ text_conflicts(struct fs_env *env, const struct node *n, struct buf *out)
 	return 0;
 }
 
-static int
-head_of(
-    const struct fs_env *env, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
-{
-	struct actor *a;
-	int err = actor_get(env->store, ns, name, &a);
-
-	if (err != 0)
-		return err;
-	err = actor_head(a, max_age_ns, stale_ok, head);
-	actor_put(a);
-	return err;
-}
-
 /* <namespace>/.aether/actors/<actor>/version */
 static int
 text_actor_version(struct fs_env *env, const struct node *n, struct buf *out)
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct head head;
-	int err = head_of(env, node_namespace(n), n->parent->name, eventual ? INT64_MAX : 0, eventual, &head);
+	int err = store_head(env->store, node_namespace(n), n->parent->name, eventual ? INT64_MAX : 0, eventual, &head);
 
 	if (err != 0)
 		return err;
@@ -146,9 +131,7 @@ actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
 
 	if (err != 0)
 		return err == -ENAMETOOLONG ? err : -ENOENT;
-	if (attr_is_indexed(env, node_namespace(dir), name))
-		return 0;
-	return head_of(env, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
+	return store_head(env->store, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
 }
 
 static const struct control_entry actor_entries[] = {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "index.h"
 #include "state.h"
 
 static bool
@@ -137,6 +138,22 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 	return answer;
 }
 
+/*
+ * What a live index says, which is right but for the delay of its watch, and for what this node has done since. False: it does not know. That it
+ * does not have the actor does not mean that there is none: a name that another node has just made must be found at once.
+ */
+static bool
+indexed_head(struct actor *a, struct head *head)
+{
+	if (index_ask(a->store, a->ns, a->name, head) != 0)
+		return false;
+	pthread_mutex_lock(&a->lock);
+	if (a->head.seq > head->seq)
+		*head = a->head;
+	pthread_mutex_unlock(&a->lock);
+	return true;
+}
+
 int
 actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head)
 {
@@ -144,13 +161,17 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	struct backend_status status;
 	int64_t now = clock_mono(s->clock);
 	struct owned_record last = { 0 };
-	uint64_t seen_seq;
+	uint64_t seen_seq, indexed_seq = 0;
 	bool find_end;
 
+	if (max_age_ns > 0 && indexed_head(a, head))
+		return 0;
 	s->backend->ops->status(s->backend, &status);
 	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
 	if (answer != 0)
 		return answer < 0 ? answer : 0;
+	if (max_age_ns == 0)
+		indexed_seq = index_seq(s, a->ns, a->name);
 	struct backend_get g = { .kind = GET_LAST, .fresh = max_age_ns == 0 };
 	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
 	if (err == 0 || err == -ENOENT) {
@@ -158,6 +179,10 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, g.fresh, now, seen_seq);
 		*head = a->head;
 		pthread_mutex_unlock(&a->lock);
+		if ((err == 0 ? last.record.seq : 0) < indexed_seq)
+			index_unlearn(s, a->ns, a->name, indexed_seq);
+		if (head->seq != 0 && !find_end)
+			index_learn(s, a->ns, a->name, head);
 		if (err == 0 && find_end) {
 			err = actor_find_end(a, last.record.seq);
 			pthread_mutex_lock(&a->lock);
@@ -173,5 +198,20 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 		err = answer > 0 ? 0 : err;
 	}
 	owned_record_free(&last);
+	return err;
+}
+
+int
+store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
+{
+	struct actor *a;
+
+	if (max_age_ns > 0 && index_ask(s, ns, name, head) == 0)
+		return 0;
+	int err = actor_get(s, ns, name, &a);
+	if (err != 0)
+		return err;
+	err = actor_head(a, max_age_ns, stale_ok, head);
+	actor_put(a);
 	return err;
 }

@@ -23,12 +23,15 @@ int actor_get(struct store *s, const char *ns, const char *name, struct actor **
 void actor_put(struct actor *a);
 
 /*
- * The actor's head. What was learnt from the backend less than max_age_ns ago will do; with 0 it is asked now, and the answer then
+ * The actor's head. What was learnt from the backend less than max_age_ns ago will do, and what a live index says; with 0 it is asked now, and the answer then
  * holds every append that had returned on any node before this call. While NATS is away and stale_ok is set, the last known head is
  * served at once. Blocks. 0, or -ENOENT if the actor does not exist. If its last record is not one of ours, head is the end
  * of the part that holds.
  */
 int actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head);
+
+/* The same by name: a live index answers it without an object for the actor. */
+int store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head);
 
 /*
  * Read up to size bytes of the actor's file from offset. Returns how many, 0 at or after the end as of head (which the caller got

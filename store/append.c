@@ -5,6 +5,7 @@
 
 #include "append_log.h"
 #include "batch.h"
+#include "index.h"
 #include "lookup.h"
 #include "name.h"
 #include "state.h"
@@ -336,7 +337,9 @@ commit(struct append_state *st, uint64_t seq)
 		a->head_at_ns = st->asked_ns;
 		a->known = true;
 	}
+	struct head head = a->head;
 	pthread_mutex_unlock(&a->lock);
+	index_learn(s, a->ns, a->name, &head);
 	if (a->dedup != NULL && dedup_covered(a->dedup) == st->base.seq) {
 		dedup_add_payload(a->dedup, st->record.payload, st->record.time_us, since_us);
 		dedup_cover(a->dedup, seq);

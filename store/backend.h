@@ -88,6 +88,25 @@ typedef int (*backend_scan_fn)(void *arg, const struct record *r);
 /* Called for each name; borrowed until return. Return 0 to go on, else stop and return that. */
 typedef int (*backend_name_fn)(void *arg, const char *name);
 
+/*
+ * What a watch tells. No two calls for one watch at once. None may block, nor stop a watch.
+ */
+struct backend_watch_fns {
+	/* First of all. epoch is not 0 and differs whenever the namespace is made anew. */
+	void (*begin)(void *arg, uint64_t epoch);
+	/* A record in order of sequence. Of the payload there is only the length, p is NULL. The name is not encoded and borrowed. */
+	void (*record)(void *arg, const char *actor, const struct record *r);
+	/* All has been told that was stored when the watch began; from here on records come as they are stored. Once. */
+	void (*live)(void *arg);
+	/* The server has nothing to tell yet, but is at work. */
+	void (*busy)(void *arg);
+	/* The last call: -ENOTCONN (interrupted: watch again behind the last record), -ESTALE (the namespace was made anew, or its
+	 * sequences have gone back: watch again from the start), or as above. */
+	void (*end)(void *arg, int err);
+};
+
+struct backend_watch;
+
 struct backend;
 
 struct backend_ops {
@@ -119,8 +138,16 @@ struct backend_ops {
 	int (*ns_info)(struct backend *, const char *ns, int64_t deadline_ns, struct ns_info *info);
 	int (*ns_set)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 	int (*ns_list)(struct backend *, int64_t deadline_ns, backend_name_fn fn, void *arg);
-	/* Every actor of the namespace that has a record, in no particular order. */
-	int (*actor_list)(struct backend *, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg);
+
+	/*
+	 * Follow a namespace's records. from_seq 0: first of each actor the last one; else every one with sequence >= from_seq, if the
+	 * namespace still is the one that said epoch. Then every record as it is stored. Does not block, may be called on the backend's
+	 * threads; the calls come on those, perhaps before this returns. 0 or -ENOMEM; *out must be given to watch_stop, also after its end.
+	 */
+	int (*watch)(struct backend *, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
+	    struct backend_watch **out);
+	/* No call is made any more after this, which waits for one under way. */
+	void (*watch_stop)(struct backend *, struct backend_watch *);
 
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
 

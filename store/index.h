@@ -7,7 +7,9 @@
  *
  * What an index says lags behind by the delay of the watch, milliseconds. It never replaces the question at open.
  *
- * States: LOADING -> LIVE <-> LAGGING (the watch is interrupted; it goes on where it stopped) -> LIVE; GONE (the namespace was removed).
+ * States: LOADING -> LIVE <-> LAGGING (the watch is interrupted; it goes on where it stopped) -> LIVE; any -> LOADING (the namespace
+ * was made anew behind our back: all entries stop to live, and keep their positions); any -> GONE (the namespace was removed). After
+ * GONE index_get gives another index, for the namespace of that name that there may be by then.
  */
 #ifndef AETHER_STORE_INDEX_H
 #define AETHER_STORE_INDEX_H
@@ -19,10 +21,13 @@
 #include "store.h"
 
 struct index;
+struct indexes;
 
 struct index_entry {
-	const char *name;  /* not encoded; lives as long as the index */
-	struct head head;  /* a copy */
+	const char *name; /* not encoded; lives as long as the index */
+	struct head head; /* a copy */
+	/* The last record is not one of ours, so that the head is not known here: seq is that record's, the rest zeros. Ask actor_head. */
+	bool foreign;
 };
 
 /*
@@ -32,6 +37,7 @@ struct index_entry {
 int index_get(struct store *s, const char *ns, struct index **out);
 /* The same, only if there is one already: else NULL. */
 struct index *index_peek(struct store *s, const char *ns);
+/* NULL is fine. */
 void index_put(struct index *x);
 
 /* LIVE: everything is there, and what changes arrives. */
@@ -43,21 +49,40 @@ uint64_t index_count(struct index *x);
 /*
  * The entry at *position or the first one behind it; *position becomes its successor. Positions are in the order of arrival, and an actor
  * keeps its own as long as the index lives. Blocks while the index is loading and has nothing there yet, at most as long as
- * nothing arrives for store_options.timeout_ns. 1, 0 at the end, -ENOENT (no such namespace), -ETIMEDOUT, -EACCES.
+ * nothing arrives for store_options.timeout_ns (a server that is seen to work on it counts as something). 1, 0 at the end, -ENOENT (no
+ * such namespace), -ETIMEDOUT (also if the watch has been interrupted for longer than that), -EACCES.
  */
 int index_next(struct index *x, uint64_t *position, struct index_entry *e);
 
-/* The head of an actor. 0, -ENOENT (not there as far as is known), -EAGAIN (still loading, and not seen yet). Does not block. */
+/* The head of an actor. 0, -ENOENT (not there as far as is known), -EAGAIN (still loading and not seen yet, or foreign). Does not block. */
 int index_find(struct index *x, const char *name, struct head *head);
 
-/* What the store learnt of an actor by other ways (its own appends, questions): kept if newer. head NULL: it does not exist. */
+/* The same of a namespace's index, if that is live; -EAGAIN if it is not, or if there is none. */
+int index_ask(struct store *s, const char *ns, const char *name, struct head *head);
+
+/* What the store learnt of an actor by other ways (its own appends, questions): kept if newer. */
 void index_learn(struct store *s, const char *ns, const char *name, const struct head *head);
+
+/* A fresh question found that the actor does not exist; seen_seq: what index_seq said before it was asked. */
+void index_unlearn(struct store *s, const char *ns, const char *name, uint64_t seen_seq);
+/* The sequence of the actor's last record as the index has it; 0 if it does not know. */
+uint64_t index_seq(struct store *s, const char *ns, const char *name);
+
+/* The namespace does not exist (any more), as somebody else found out. */
+void index_gone(struct store *s, const char *ns);
 
 /*
  * Be told of changes: fn is called on a thread of the store, in stream order per actor, for each change that arrives after an index has
- * been loaded, also for this node's own appends. head NULL: the actor is gone; name NULL: whatever in the namespace may have changed
- * (a watch was lost and had to begin anew). fn must not block. One listener; fn NULL ends that (and returns when no call is under way).
+ * been loaded, also for this node's own appends. head NULL: the actor is gone (this may come on the thread that found it out); name
+ * NULL: whatever in the namespace may have changed (it was removed, or a watch was lost and had to begin anew). With a foreign record
+ * the head has its seq alone. fn must not block. One listener; fn NULL ends that (and returns when no call is under way).
  */
-void store_listen(struct store *s, void (*fn)(void *arg, const char *ns, const char *name, const struct head *head, bool is_new), void *arg);
+typedef void (*store_listen_fn)(void *arg, const char *ns, const char *name, const struct head *head, bool is_new);
+void store_listen(struct store *s, store_listen_fn fn, void *arg);
+
+/* For store.c: make, end all watches (then the backend may be freed), free. */
+int indexes_new(struct indexes **out, struct store *s);
+void indexes_stop(struct indexes *all);
+void indexes_free(struct indexes *all);
 
 #endif

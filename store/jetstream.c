@@ -11,6 +11,7 @@
 #include "js_message.h"
 #include "js_options.h"
 #include "js_state.h"
+#include "js_watch.h"
 
 /* JetStream's default, and long enough for a writer to try again. */
 #define DEDUP_WINDOW_NS (120 * NS_PER_SEC)
@@ -486,10 +487,12 @@ jetstream_free(struct backend *b)
 {
 	struct jetstream *js = js_of(b);
 
+	js_watches_close(js->watches);
 	jsCtx_Destroy(js->js);
 	if (js->rpc != NULL)
 		rpc_close(js->rpc);
 	timer_free(js->timer);
+	js_watches_free(js->watches);
 	rpc_free(js->rpc);
 	js_free_streams(js);
 	pthread_mutex_destroy(&js->lock);
@@ -507,7 +510,8 @@ static const struct backend_ops jetstream_ops = {
 	.ns_info = js_ns_info,
 	.ns_set = js_ns_set,
 	.ns_list = js_ns_list,
-	.actor_list = js_actor_list,
+	.watch = js_watch,
+	.watch_stop = js_watch_stop,
 	.limits = jetstream_limits,
 	.status = jetstream_status,
 	.wait = jetstream_wait,
@@ -525,6 +529,11 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 	if (err == 0)
 		err = rpc_new(&js->rpc, &rpc, js->clock, js->timer, js->lg, why);
 	natsOptions_Destroy(rpc.nats);
+	rpc.nats = NULL;
+	if (err == 0)
+		err = js_options_make(&rpc.nats, options, why);
+	if (err == 0)
+		err = js_watches_new(&js->watches, js, rpc.nats);
 	if (err == 0 && natsConnection_JetStream(&js->js, rpc_connection(js->rpc), NULL) != NATS_OK)
 		err = -ENOMEM;
 	if (err != 0)

@@ -42,6 +42,44 @@ js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct r
 	return 0;
 }
 
+bool
+js_message_delivery(const char *reply, struct js_delivery *d)
+{
+	/* Source: NATS ADR-15: 9 tokens, or with domain, account and more behind, at least 11. */
+	struct span tokens[12];
+	size_t count = 0;
+
+	for (const char *at = reply; at != NULL && count < 12; count++) {
+		const char *dot = strchr(at, '.');
+		tokens[count] = (struct span){ at, dot != NULL ? (size_t)(dot - at) : strlen(at) };
+		at = dot != NULL ? dot + 1 : NULL;
+	}
+	if ((count != 9 && count < 11) || !span_eq(tokens[0], SPAN("$JS")) || !span_eq(tokens[1], SPAN("ACK")))
+		return false;
+	const struct span *t = tokens + (count == 9 ? 2 : 4);
+	d->stream = t[0];
+	d->consumer = t[1];
+	d->seq = strtoull(t[3].p, NULL, 10);
+	d->consumer_seq = strtoull(t[4].p, NULL, 10);
+	d->pending = strtoull(t[6].p, NULL, 10);
+	return true;
+}
+
+void
+js_message_headers(natsMsg *msg, struct record *r)
+{
+	const char *size;
+	uint64_t seq = r->seq;
+
+	*r = (struct record){ .seq = seq };
+	decode(msg, r);
+	r->payload = (struct span){ NULL, 0 };
+	if (natsMsgHeader_Get(msg, "Nats-Msg-Size", &size) == NATS_OK)
+		r->payload.len = strtoull(size, NULL, 10);
+	else
+		r->foreign = true;
+}
+
 int
 js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending)
 {

@@ -25,6 +25,21 @@ int js_message_leader(
     struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
 void js_leader_message_free(struct js_leader_message *m);
 
+/* What a consumer's message says of itself in its reply subject; the texts are borrowed from that, and not terminated. */
+struct js_delivery {
+	struct span stream;
+	struct span consumer;
+	uint64_t seq;          /* the stream's */
+	uint64_t consumer_seq; /* counts what the consumer has sent, from 1 */
+	uint64_t pending;      /* how many messages the consumer has behind this one */
+};
+
+/* Parse that; false if it is no such subject. reply may be NULL. */
+bool js_message_delivery(const char *reply, struct js_delivery *d);
+
+/* A message that came without its payload. All of r but seq is set: payload.p to NULL, payload.len to what the server says. */
+void js_message_headers(natsMsg *msg, struct record *r);
+
 /* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */
 int js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending);
 

@@ -526,35 +526,3 @@ js_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void *arg
 	buf_free(&name);
 	return err;
 }
-
-int
-js_actor_list(struct backend *b, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg)
-{
-	struct jetstream *js = js_of(b);
-	struct buf name = { 0 }, lead = { 0 };
-	uint64_t offset = 0, total = 1;
-	int err = 0;
-
-	js_subject(js, "ev", ns, "", &lead);
-	while (err == 0 && offset < total) {
-		cJSON *info = NULL;
-		const cJSON *subject;
-		err = get_info(js, ns, true, offset, deadline_ns, &info);
-		const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "state");
-		const cJSON *subjects = cJSON_GetObjectItemCaseSensitive(state, "subjects");
-		uint64_t before = offset;
-		cJSON_ArrayForEach(subject, subjects)
-		{
-			offset++;
-			buf_clear(&name);
-			if (err == 0 && strlen(subject->string) > lead.len &&
-			    name_decode(&name, span_of(subject->string + lead.len)) == 0 && buf_text(&name) != NULL)
-				err = fn(arg, name.p);
-		}
-		total = offset > before ? js_number(info, "total", 0) : 0;
-		cJSON_Delete(info);
-	}
-	buf_free(&lead);
-	buf_free(&name);
-	return err;
-}

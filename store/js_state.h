@@ -15,6 +15,8 @@
 #include "table.h"
 #include "timer.h"
 
+struct js_watches;
+
 struct jetstream {
 	struct backend base;
 	const struct clock *clock;
@@ -22,6 +24,7 @@ struct jetstream {
 	struct timer *timer;
 	struct rpc *rpc;
 	jsCtx *js;
+	struct js_watches *watches; /* js_watch.c's */
 	char *prefix;
 	int replicas;
 
@@ -78,6 +81,5 @@ int js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns);
 int js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns_info *info);
 int js_ns_set(struct backend *b, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 int js_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void *arg);
-int js_actor_list(struct backend *b, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg);
 
 #endif

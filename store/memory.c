@@ -26,12 +26,39 @@ struct mem_actor {
 	size_t cap;
 };
 
+/* Where the record of a sequence is. */
+struct mem_place {
+	struct mem_actor *actor;
+	size_t index;
+};
+
 struct mem_ns {
 	struct table_link link;
 	char *name;
 	struct ns_info info;
+	uint64_t epoch;
 	uint64_t seq;
 	struct table actors;
+	struct mem_place *places; /* of sequence i + 1 */
+	size_t places_cap;
+};
+
+/* It is drained on the timer's thread only, so no two calls for it meet. */
+struct backend_watch {
+	struct backend_watch *next;
+	struct memory *memory;
+	struct mem_ns *ns; /* NULL: removed */
+	struct backend_watch_fns fns;
+	void *arg;
+	uint64_t next_seq;
+	uint64_t first_all; /* from this sequence on every record is told, before it an actor's last one */
+	unsigned refs;      /* the user's, and one for a drain to come */
+	int refused;        /* told at once as the end */
+	bool draining;      /* a drain is to come, or under way */
+	bool begun;
+	bool live;
+	bool calling;
+	bool stopped;
 };
 
 struct memory {
@@ -41,6 +68,9 @@ struct memory {
 	pthread_mutex_t lock; /* guards the tree below; callbacks run without it */
 	struct table namespaces;
 	uint64_t used_bytes;
+	uint64_t made; /* namespaces so far */
+	struct backend_watch *watches;
+	pthread_cond_t called; /* a watch's call has returned */
 };
 
 static bool
@@ -117,6 +147,21 @@ add_id_locked(struct mem_actor *actor, const char *msg_id, uint64_t seq)
 }
 
 static int
+add_place_locked(struct mem_ns *ns, struct mem_actor *actor)
+{
+	if (ns->seq == ns->places_cap) {
+		size_t cap = ns->places_cap == 0 ? 16 : ns->places_cap * 2;
+		struct mem_place *places = realloc(ns->places, cap * sizeof(*places));
+		if (places == NULL)
+			return -ENOMEM;
+		ns->places = places;
+		ns->places_cap = cap;
+	}
+	ns->places[ns->seq] = (struct mem_place){ actor, actor->count };
+	return 0;
+}
+
+static int
 store_record_locked(struct memory *m, struct mem_ns *ns, const char *name, const struct record *r, const char *msg_id,
     uint64_t *seq)
 {
@@ -133,7 +178,7 @@ store_record_locked(struct memory *m, struct mem_ns *ns, const char *name, const
 		actor->cap = cap;
 	}
 	char *payload = malloc(r->payload.len + 1);
-	if (payload == NULL || add_id_locked(actor, msg_id, ns->seq + 1) != 0) {
+	if (payload == NULL || add_place_locked(ns, actor) != 0 || add_id_locked(actor, msg_id, ns->seq + 1) != 0) {
 		free(payload);
 		return -ENOMEM;
 	}
@@ -171,6 +216,30 @@ publish_locked(struct memory *m, struct actor_name name, const struct record *r,
 	return store_record_locked(m, ns, name.actor, r, msg_id, seq);
 }
 
+static void drain(void *arg);
+
+static void
+wake_locked(struct backend_watch *w)
+{
+	if (w->draining)
+		return;
+	w->draining = true;
+	w->refs++;
+	/* Without memory for that it waits for the next record. */
+	if (timer_at(w->memory->timer, 0, drain, w) != 0) {
+		w->draining = false;
+		w->refs--;
+	}
+}
+
+static void
+wake_watches_locked(struct memory *m, const char *ns)
+{
+	for (struct backend_watch *w = m->watches; w != NULL; w = w->next)
+		if (w->ns != NULL && strcmp(w->ns->name, ns) == 0)
+			wake_locked(w);
+}
+
 static void
 memory_publish(struct backend *b, struct actor_name name, const struct record *r, const char *msg_id, int64_t deadline_ns,
     backend_publish_fn fn, void *arg)
@@ -182,6 +251,8 @@ memory_publish(struct backend *b, struct actor_name name, const struct record *r
 	(void)deadline_ns;
 	pthread_mutex_lock(&m->lock);
 	int err = publish_locked(m, name, r, msg_id, &seq, &duplicate);
+	if (err == 0 && !duplicate)
+		wake_watches_locked(m, name.ns);
 	pthread_mutex_unlock(&m->lock);
 	fn(arg, err, seq, duplicate);
 }
@@ -272,6 +343,7 @@ memory_ns_create(struct backend *b, const char *name, const struct ns_attr *attr
 	ns->info.attr = *attr;
 	ns->info.created_us = ns->info.changed_us = clock_wall(m->clock);
 	pthread_mutex_lock(&m->lock);
+	ns->epoch = ++m->made;
 	if (find_ns_locked(m, name) != NULL)
 		err = -EEXIST;
 	else if (ns->name != NULL)
@@ -307,6 +379,7 @@ free_ns(struct mem_ns *ns)
 	while ((link = table_pop(&ns->actors)) != NULL)
 		free_actor(container_of(link, struct mem_actor, link));
 	table_free(&ns->actors);
+	free(ns->places);
 	free(ns->name);
 	free(ns);
 }
@@ -326,6 +399,12 @@ memory_ns_remove(struct backend *b, const char *name, int64_t deadline_ns)
 		err = -ENOTEMPTY;
 	else
 		table_remove(&m->namespaces, &ns->link);
+	for (struct backend_watch *w = err == 0 ? m->watches : NULL; w != NULL; w = w->next) {
+		if (w->ns == ns) {
+			w->ns = NULL;
+			wake_locked(w);
+		}
+	}
 	pthread_mutex_unlock(&m->lock);
 	if (err == 0)
 		free_ns(ns);
@@ -388,23 +467,126 @@ memory_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 	return call_with_names(&names, fn, arg);
 }
 
+/* Watching */
+
+/* The next record to tell, if there is one. The actor's name lives as long as the namespace, which has an actor then. */
+static bool
+next_record_locked(struct backend_watch *w, struct record *r, const char **name)
+{
+	while (w->ns != NULL && w->next_seq <= w->ns->seq) {
+		uint64_t seq = w->next_seq++;
+		const struct mem_place *place = &w->ns->places[seq - 1];
+		if (seq < w->first_all && place->index + 1 < place->actor->count)
+			continue;
+		*r = place->actor->records[place->index];
+		r->payload.p = NULL;
+		*name = place->actor->name;
+		return true;
+	}
+	return false;
+}
+
+/* Make one call that is due; false if none is. */
+static bool
+call_locked(struct backend_watch *w)
+{
+	struct memory *m = w->memory;
+	struct record r;
+	const char *name = NULL;
+	int end = w->refused != 0 ? w->refused : w->ns == NULL ? -ENOENT : 0;
+	bool begin = end == 0 && !w->begun;
+	uint64_t epoch = begin ? w->ns->epoch : 0;
+
+	if (w->stopped)
+		return false;
+	if (!begin && end == 0 && !next_record_locked(w, &r, &name) && w->live)
+		return false;
+	w->begun = true;
+	w->live = w->live || (!begin && name == NULL);
+	w->stopped = end != 0;
+	w->calling = true;
+	pthread_mutex_unlock(&m->lock);
+	if (end != 0)
+		w->fns.end(w->arg, end);
+	else if (begin)
+		w->fns.begin(w->arg, epoch);
+	else if (name != NULL)
+		w->fns.record(w->arg, name, &r);
+	else
+		w->fns.live(w->arg);
+	pthread_mutex_lock(&m->lock);
+	w->calling = false;
+	pthread_cond_broadcast(&m->called);
+	return true;
+}
+
+static void
+watch_unref_locked(struct backend_watch *w)
+{
+	if (--w->refs == 0)
+		free(w);
+}
+
+static void
+drain(void *arg)
+{
+	struct backend_watch *w = arg;
+	struct memory *m = w->memory;
+
+	pthread_mutex_lock(&m->lock);
+	while (call_locked(w))
+		;
+	w->draining = false;
+	watch_unref_locked(w);
+	pthread_mutex_unlock(&m->lock);
+}
+
 static int
-memory_actor_list(struct backend *b, const char *ns_name, int64_t deadline_ns, backend_name_fn fn, void *arg)
+memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
+    struct backend_watch **out)
 {
 	struct memory *m = container_of(b, struct memory, base);
-	struct buf names = { 0 };
+	struct backend_watch *w = calloc(1, sizeof(*w));
 
-	(void)deadline_ns;
+	if (w == NULL)
+		return -ENOMEM;
+	*w = (struct backend_watch){ .memory = m, .fns = *fns, .arg = arg, .refs = 1 };
 	pthread_mutex_lock(&m->lock);
-	struct mem_ns *ns = find_ns_locked(m, ns_name);
-	for (struct table_link *l = NULL; ns != NULL && (l = table_next(&ns->actors, l)) != NULL;) {
-		const char *name = container_of(l, struct mem_actor, link)->name;
-		buf_put(&names, name, strlen(name) + 1);
-	}
+	w->ns = find_ns_locked(m, ns);
+	if (w->ns == NULL)
+		w->refused = -ENOENT;
+	else if (from_seq != 0 && (epoch != w->ns->epoch || from_seq > w->ns->seq + 1))
+		w->refused = -ESTALE;
+	else
+		w->first_all = w->ns->seq + 1;
+	w->next_seq = from_seq != 0 ? from_seq : 1;
+	if (from_seq != 0)
+		w->first_all = 0;
+	w->next = m->watches;
+	m->watches = w;
+	wake_locked(w);
 	pthread_mutex_unlock(&m->lock);
-	if (ns == NULL)
-		return -ENOENT;
-	return call_with_names(&names, fn, arg);
+	*out = w;
+	return 0;
+}
+
+static void
+memory_watch_stop(struct backend *b, struct backend_watch *w)
+{
+	struct memory *m = container_of(b, struct memory, base);
+
+	pthread_mutex_lock(&m->lock);
+	w->stopped = true;
+	for (struct backend_watch **at = &m->watches; *at != NULL; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	}
+	while (w->calling)
+		pthread_cond_wait(&m->called, &m->lock);
+	watch_unref_locked(w);
+	pthread_mutex_unlock(&m->lock);
 }
 
 static int
@@ -454,6 +636,7 @@ memory_free(struct backend *b)
 	while ((link = table_pop(&m->namespaces)) != NULL)
 		free_ns(container_of(link, struct mem_ns, link));
 	table_free(&m->namespaces);
+	pthread_cond_destroy(&m->called);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -468,7 +651,8 @@ static const struct backend_ops memory_ops = {
 	.ns_info = memory_ns_info,
 	.ns_set = memory_ns_set,
 	.ns_list = memory_ns_list,
-	.actor_list = memory_actor_list,
+	.watch = memory_watch,
+	.watch_stop = memory_watch_stop,
 	.limits = memory_limits,
 	.status = memory_status,
 	.wait = memory_wait,
@@ -486,8 +670,10 @@ memory_new(struct backend **out, const struct clock *clock)
 	m->base = (struct backend){ .ops = &memory_ops, .dedup_window_ns = DEDUP_WINDOW_NS };
 	m->clock = clock;
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->called, NULL);
 	int err = timer_new(&m->timer, clock);
 	if (err != 0) {
+		pthread_cond_destroy(&m->called);
 		pthread_mutex_destroy(&m->lock);
 		free(m);
 		return err;

@@ -7,7 +7,9 @@
  *   2  actor.lock         what this node knows of one actor, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
- *   5  the backend's own  (memory.c, rpc.c, rpc_spent.c), timer.lock
+ *   5  indexes.lock         the table of indexes and their counts, the listener (index.c)
+ *   6  index.lock           one index (index.c)
+ *   7  the backend's own  (memory.c, rpc.c, rpc_spent.c), timer.lock
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H
@@ -27,6 +29,8 @@
 #include "timer.h"
 #include "wait.h"
 
+struct indexes;
+
 struct store {
 	struct backend *backend;
 	const struct clock *clock;
@@ -34,6 +38,7 @@ struct store {
 	struct store_options options;
 	struct cache *cache;
 	struct timer *worker; /* for what an append must look up by blocking */
+	struct indexes *indexes; /* index.c's */
 
 	pthread_mutex_t lock;
 	/* Guarded by lock. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "index.h"
 #include "json.h"
 #include "state.h"
 
@@ -36,13 +37,18 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	err = cache_new(&s->cache, options->cache_bytes);
 	if (err != 0)
 		goto fail_store;
-	err = timer_new(&s->worker, clock);
+	err = indexes_new(&s->indexes, s);
 	if (err != 0)
 		goto fail_cache;
+	err = timer_new(&s->worker, clock);
+	if (err != 0)
+		goto fail_indexes;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	*out = s;
 	return 0;
+fail_indexes:
+	indexes_free(s->indexes);
 fail_cache:
 	cache_free(s->cache);
 fail_store:
@@ -73,8 +79,10 @@ store_free(struct store *s)
 	while (s->appends > 0)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
+	indexes_stop(s->indexes);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
+	indexes_free(s->indexes);
 	cache_free(s->cache);
 	while ((link = table_pop(&s->namespaces)) != NULL)
 		free(container_of(link, struct known_ns, link));
@@ -85,6 +93,32 @@ store_free(struct store *s)
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+/* Calls that are tried again while there is no connection */
+
+struct attempt {
+	struct store *s;
+	int64_t deadline_ns;
+	unsigned tries;
+	bool again; /* this is not the first */
+};
+
+static struct attempt
+attempt_begin(struct store *s)
+{
+	return (struct attempt){ .s = s, .deadline_ns = store_deadline(s) };
+}
+
+/* Is another try due after this outcome of the last one? If not, *err is the outcome of all. Blocks. */
+static bool
+attempt_again(struct attempt *at, int *err)
+{
+	if (*err != -ENOTCONN)
+		return false;
+	at->again = true;
+	*err = wait_retry(at->s->backend, at->s->clock, at->deadline_ns, &at->tries);
+	return *err == 0;
 }
 
 /* Namespaces */
@@ -140,13 +174,12 @@ learn_ns(struct store *s, const char *ns, const struct ns_info *info, int64_t as
 int
 store_ns_create(struct store *s, const char *ns, const struct ns_attr *attr)
 {
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
-		err = s->backend->ops->ns_create(s->backend, ns, attr, deadline);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+		err = s->backend->ops->ns_create(s->backend, ns, attr, at.deadline_ns);
+	while (attempt_again(&at, &err));
 	forget_ns(s, ns);
 	return err;
 }
@@ -154,36 +187,29 @@ store_ns_create(struct store *s, const char *ns, const struct ns_attr *attr)
 int
 store_ns_remove(struct store *s, const char *ns)
 {
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
-	bool unknown = false;
+	struct attempt at = attempt_begin(s);
 	int err;
 
-	for (;;) {
-		err = s->backend->ops->ns_remove(s->backend, ns, deadline);
-		if (err == -ENOENT && unknown)
-			err = 0; /* it was the answer that was lost */
-		if (err != -ENOTCONN)
-			break;
-		unknown = true;
-		err = wait_retry(s->backend, s->clock, deadline, &tries);
-		if (err != 0)
-			break;
-	}
+	do
+		err = s->backend->ops->ns_remove(s->backend, ns, at.deadline_ns);
+	while (attempt_again(&at, &err));
+	if (err == -ENOENT && at.again)
+		err = 0; /* it was the answer that was lost */
 	forget_ns(s, ns);
+	if (err == 0 || err == -ENOENT)
+		index_gone(s, ns);
 	return err;
 }
 
 int
 store_ns_set(struct store *s, const char *ns, const struct ns_attr *attr)
 {
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
-		err = s->backend->ops->ns_set(s->backend, ns, attr, deadline);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+		err = s->backend->ops->ns_set(s->backend, ns, attr, at.deadline_ns);
+	while (attempt_again(&at, &err));
 	forget_ns(s, ns);
 	return err;
 }
@@ -200,8 +226,8 @@ away(struct store *s)
 int
 store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok, struct ns_info *info)
 {
-	int64_t now = clock_mono(s->clock), deadline = store_deadline(s);
-	unsigned tries = 0;
+	int64_t now = clock_mono(s->clock);
+	struct attempt at = attempt_begin(s);
 	bool fresh_enough = false, known_at_all;
 	struct ns_info before = { 0 };
 	int err;
@@ -219,8 +245,10 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 		return 0;
 	}
 	do
-		err = s->backend->ops->ns_info(s->backend, ns, deadline, info);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+		err = s->backend->ops->ns_info(s->backend, ns, at.deadline_ns, info);
+	while (attempt_again(&at, &err));
+	if ((err == 0 && known_at_all && info->created_us != before.created_us) || err == -ENOENT)
+		index_gone(s, ns);
 	if (err == 0) {
 		learn_ns(s, ns, info, now);
 	} else if (err == -ENOENT) {
@@ -236,35 +264,21 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 int
 store_ns_list(struct store *s, backend_name_fn fn, void *arg)
 {
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
-		err = s->backend->ops->ns_list(s->backend, deadline, fn, arg);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
-	return err;
-}
-
-int
-store_actor_list(struct store *s, const char *ns, backend_name_fn fn, void *arg)
-{
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
-	int err;
-
-	do
-		err = s->backend->ops->actor_list(s->backend, ns, deadline, fn, arg);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+		err = s->backend->ops->ns_list(s->backend, at.deadline_ns, fn, arg);
+	while (attempt_again(&at, &err));
 	return err;
 }
 
 int
 store_limits(struct store *s, struct backend_limits *limits)
 {
-	int64_t now = clock_mono(s->clock), deadline = store_deadline(s);
+	int64_t now = clock_mono(s->clock);
+	struct attempt at = attempt_begin(s);
 	bool is_away = away(s), good;
-	unsigned tries = 0;
 	int err;
 
 	pthread_mutex_lock(&s->lock);
@@ -274,8 +288,8 @@ store_limits(struct store *s, struct backend_limits *limits)
 	if (good)
 		return 0;
 	do
-		err = s->backend->ops->limits(s->backend, deadline, limits);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
+		err = s->backend->ops->limits(s->backend, at.deadline_ns, limits);
+	while (attempt_again(&at, &err));
 	if (err == 0) {
 		pthread_mutex_lock(&s->lock);
 		s->limits = *limits;

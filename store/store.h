@@ -39,7 +39,6 @@ int store_ns_set(struct store *s, const char *ns, const struct ns_attr *attr);
 /* An answer at most max_age_ns old will do (0: ask now). While NATS is away, one that is known is served whatever its age if stale_ok. */
 int store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok, struct ns_info *info);
 int store_ns_list(struct store *s, backend_name_fn fn, void *arg);
-int store_actor_list(struct store *s, const char *ns, backend_name_fn fn, void *arg);
 
 /* Blocks; limits at most a second old, or older while NATS is away. */
 int store_limits(struct store *s, struct backend_limits *limits);

@@ -25,6 +25,23 @@ struct faulty {
 	uint64_t random;
 	int64_t away_until_ns;
 	struct waiter *waiters;
+	struct backend_watch *watches;
+};
+
+/* A watch of the wrapped backend. */
+struct backend_watch {
+	struct backend_watch *next; /* guarded by faulty.lock */
+	struct faulty *faulty;
+	struct backend_watch *inner; /* NULL: refused */
+	struct backend_watch_fns fns;
+	void *arg;
+
+	/* Held during its calls, so that an end from elsewhere does not meet another. */
+	pthread_mutex_t calling;
+	unsigned refs;    /* guarded by faulty.lock: the user's, and those who are about to end it */
+	uint64_t left;    /* records until it ends with err */
+	int err;
+	bool ended;
 };
 
 /* Who waits for the connection. In the list until called; freed by the timer's call. */
@@ -98,6 +115,8 @@ random_fault_locked(struct faulty *f, enum fault_op op)
 	    f->options.delay_max_ns > 0 ? (int64_t)(random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
 	if (op == FAULT_SCAN)
 		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_LAG;
+	else if (op == FAULT_WATCH)
+		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_CUT;
 	else if (op == FAULT_GET)
 		fault.kind = of_get[(r >> 8) % 4];
 	else
@@ -366,6 +385,166 @@ faulty_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64
 	return err == 0 && fault.kind == FAULT_REFUSE ? fault.err : err;
 }
 
+/* Watch */
+
+static void
+watch_unref(struct backend_watch *w)
+{
+	pthread_mutex_lock(&w->faulty->lock);
+	bool last = --w->refs == 0;
+	pthread_mutex_unlock(&w->faulty->lock);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&w->calling);
+	free(w);
+}
+
+static void
+watch_end(struct backend_watch *w, int err)
+{
+	pthread_mutex_lock(&w->calling);
+	bool first = !w->ended;
+	w->ended = true;
+	if (first)
+		w->fns.end(w->arg, err);
+	pthread_mutex_unlock(&w->calling);
+}
+
+static void
+watch_refused(void *arg)
+{
+	struct backend_watch *w = arg;
+
+	watch_end(w, w->err);
+	watch_unref(w);
+}
+
+static void
+on_watch_begin(void *arg, uint64_t epoch)
+{
+	struct backend_watch *w = arg;
+
+	pthread_mutex_lock(&w->calling);
+	if (!w->ended)
+		w->fns.begin(w->arg, epoch);
+	pthread_mutex_unlock(&w->calling);
+}
+
+static void
+on_watch_record(void *arg, const char *actor, const struct record *r)
+{
+	struct backend_watch *w = arg;
+
+	pthread_mutex_lock(&w->calling);
+	bool end = !w->ended && w->left == 0;
+	if (!w->ended && !end) {
+		w->left--;
+		w->fns.record(w->arg, actor, r);
+	}
+	pthread_mutex_unlock(&w->calling);
+	if (end)
+		watch_end(w, w->err);
+}
+
+static void
+on_watch_live(void *arg)
+{
+	struct backend_watch *w = arg;
+
+	pthread_mutex_lock(&w->calling);
+	if (!w->ended)
+		w->fns.live(w->arg);
+	pthread_mutex_unlock(&w->calling);
+}
+
+static void
+on_watch_busy(void *arg)
+{
+	struct backend_watch *w = arg;
+
+	pthread_mutex_lock(&w->calling);
+	if (!w->ended)
+		w->fns.busy(w->arg);
+	pthread_mutex_unlock(&w->calling);
+}
+
+static void
+on_watch_end(void *arg, int err)
+{
+	watch_end(arg, err);
+}
+
+/* One whose connection is lost ends after some records; one that is refused, before any. */
+static int
+faulty_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns,
+    void *arg, struct backend_watch **out)
+{
+	static const struct backend_watch_fns ours = { on_watch_begin, on_watch_record, on_watch_live, on_watch_busy,
+		on_watch_end };
+	struct faulty *f = faulty_of(b);
+	struct fault fault = choose(f, FAULT_WATCH);
+	struct backend_watch *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return -ENOMEM;
+	*w = (struct backend_watch){ .faulty = f, .fns = *fns, .arg = arg, .refs = 1, .left = UINT64_MAX };
+	w->err = fault.err;
+	pthread_mutex_init(&w->calling, NULL);
+	pthread_mutex_lock(&f->lock);
+	w->next = f->watches;
+	f->watches = w;
+	if (fault.kind == FAULT_CUT)
+		w->left = random_locked(f) % 50;
+	else if (fault.kind != FAULT_NONE)
+		w->refs++;
+	pthread_mutex_unlock(&f->lock);
+	*out = w;
+	if (fault.kind == FAULT_NONE || fault.kind == FAULT_CUT)
+		return f->inner->ops->watch(f->inner, ns, from_seq, epoch, &ours, w, &w->inner);
+	later(f, fault.delay_ns, watch_refused, w);
+	return 0;
+}
+
+static void
+faulty_watch_stop(struct backend *b, struct backend_watch *w)
+{
+	struct faulty *f = faulty_of(b);
+
+	if (w->inner != NULL)
+		f->inner->ops->watch_stop(f->inner, w->inner);
+	pthread_mutex_lock(&w->calling);
+	w->ended = true;
+	pthread_mutex_unlock(&w->calling);
+	pthread_mutex_lock(&f->lock);
+	for (struct backend_watch **at = &f->watches; *at != NULL; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&f->lock);
+	watch_unref(w);
+}
+
+/* The connection is lost for all that watch. */
+static void
+cut_watches(struct faulty *f)
+{
+	for (;;) {
+		pthread_mutex_lock(&f->lock);
+		struct backend_watch *w = f->watches;
+		if (w != NULL) {
+			f->watches = w->next;
+			w->refs++;
+		}
+		pthread_mutex_unlock(&f->lock);
+		if (w == NULL)
+			return;
+		watch_end(w, -ENOTCONN);
+		watch_unref(w);
+	}
+}
+
 /* What passes through */
 
 static int
@@ -406,14 +585,6 @@ faulty_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 	struct backend *inner = faulty_of(b)->inner;
 
 	return inner->ops->ns_list(inner, deadline_ns, fn, arg);
-}
-
-static int
-faulty_actor_list(struct backend *b, const char *ns, int64_t deadline_ns, backend_name_fn fn, void *arg)
-{
-	struct backend *inner = faulty_of(b)->inner;
-
-	return inner->ops->actor_list(inner, ns, deadline_ns, fn, arg);
 }
 
 static int
@@ -514,6 +685,8 @@ faulty_disconnect(struct backend *b, int64_t for_ns)
 		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);
+	if (for_ns > 0)
+		cut_watches(f);
 }
 
 static void
@@ -569,7 +742,8 @@ static const struct backend_ops faulty_ops = {
 	.ns_info = faulty_ns_info,
 	.ns_set = faulty_ns_set,
 	.ns_list = faulty_ns_list,
-	.actor_list = faulty_actor_list,
+	.watch = faulty_watch,
+	.watch_stop = faulty_watch_stop,
 	.limits = faulty_limits,
 	.status = faulty_status,
 	.wait = faulty_wait,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../store/index.h"
 #include "contract_node.h"
 
 static const struct ns_attr attr = { .mode = 01777, .uid = 1, .gid = 2 };
@@ -22,6 +23,23 @@ on_name(void *arg, const char *name)
 	seen->times += seen->name != NULL && strcmp(name, seen->name) == 0;
 	seen->all++;
 	return 0;
+}
+
+static int
+list_actors(struct store *s, const char *ns, int (*fn)(void *, const char *), void *arg)
+{
+	struct index_entry e;
+	struct index *x;
+	uint64_t position = 0;
+	int more;
+
+	int err = index_get(s, ns, &x);
+	if (err != 0)
+		return err;
+	while ((more = index_next(x, &position, &e)) > 0)
+		fn(arg, e.name);
+	index_put(x);
+	return more;
 }
 
 static unsigned
@@ -126,7 +144,7 @@ check_actor_name(struct node *n, const char *name)
 	CHECK_EQ_UINT(append(a, "{\"eventType\":\"T\",\"id\":\"i\"}").version, 1);
 	CHECK_EQ_INT(read_all(a, 0, &got), 0);
 	CHECK_EQ_UINT(count_text(&got, "\n"), 1);
-	CHECK_EQ_INT(store_actor_list(n->store, n->ns, on_name, &seen), 0);
+	CHECK_EQ_INT(list_actors(n->store, n->ns, on_name, &seen), 0);
 	CHECK_EQ_UINT(seen.times, 1);
 	buf_free(&got);
 	actor_put(a);
@@ -144,9 +162,9 @@ TEST(actors_of_odd_names)
 	memset(longest, '%', 255);
 	longest[255] = '\0';
 	check_actor_name(&n, longest);
-	CHECK_EQ_INT(store_actor_list(n.store, n.ns, on_name, &seen), 0);
+	CHECK_EQ_INT(list_actors(n.store, n.ns, on_name, &seen), 0);
 	CHECK_EQ_UINT(seen.all, MANY(odd) + 1);
-	CHECK_EQ_INT(store_actor_list(n.store, "there-is-none", on_name, &seen), -ENOENT);
+	CHECK_EQ_INT(list_actors(n.store, "there-is-none", on_name, &seen), -ENOENT);
 	node_close(&n);
 }
 
@@ -193,13 +211,13 @@ TEST(a_list_may_be_cut_short)
 	struct seen seen = { .name = NULL };
 
 	REQUIRE(node_open(&n));
-	CHECK_EQ_INT(store_actor_list(n.store, n.ns, on_name, &seen), 0);
+	CHECK_EQ_INT(list_actors(n.store, n.ns, on_name, &seen), 0);
 	CHECK_EQ_UINT(seen.all, 0);
 	REQUIRE(actor_get(n.store, n.ns, "b", &b) == 0);
 	CHECK_EQ_INT(append(n.a, "").err, 0);
 	CHECK_EQ_INT(append(b, "x\ny").err, 0);
 	CHECK_EQ_INT(append(b, "z").err, 0);
-	CHECK_EQ_INT(store_actor_list(n.store, n.ns, on_name, &seen), 0);
+	CHECK_EQ_INT(list_actors(n.store, n.ns, on_name, &seen), 0);
 	CHECK_EQ_UINT(seen.all, 2);
 	actor_put(b);
 	node_close(&n);

@@ -1,0 +1,758 @@
+#include "index.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "index_table.h"
+#include "state.h"
+
+/* Long enough that a loop of ls, or a shell in the directory, loads it once; what is left alone for that long is not in use. */
+#define IDLE_NS (60 * NS_PER_SEC)
+/* Walking through many namespaces (find, du) asks for each once: of those only so many are kept. */
+#define IDLE_MAX 64
+/* How long a try to get the watch back waits for a connection before it looks again. */
+#define CONNECTION_NS (30 * NS_PER_SEC)
+/* A reader is woken after the first entry, and then in ever larger steps: waking it for each would cost more than loading. */
+#define WAKE_STEP_MAX 1024
+/* The size in a table's head that stands for: not one of our records. */
+#define FOREIGN UINT64_MAX
+
+struct indexes {
+	struct store *store;
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	struct table by_ns;
+	size_t idle; /* of those in by_ns, how many nobody holds */
+	bool stopped;
+	store_listen_fn listener;
+	void *listener_arg;
+	unsigned telling; /* calls of the listener under way */
+	pthread_cond_t told;
+};
+
+enum index_state { LOADING, LIVE, LAGGING, GONE };
+
+struct index {
+	struct table_link link;
+	struct indexes *all;
+	/* Guarded by indexes.lock. */
+	size_t refs;    /* one for the table, one for each holder, one for each call to come */
+	size_t holders; /* who called index_get */
+	bool listed;    /* in the table */
+	bool expiring;  /* a call of expire is to come */
+	int64_t idle_since_ns;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	/* Guarded by lock. */
+	enum index_state state;
+	bool closed; /* no watch any more */
+	bool anew;   /* was loaded before, and is loading from the start again */
+	int err;     /* why the last watch ended; 0 since one went live */
+	unsigned tries;
+	int64_t progress_ns;     /* when something last arrived */
+	int64_t interrupted_ns;  /* since when it lags */
+	uint64_t wake_at;        /* a reader waits for so many entries */
+	uint64_t epoch;          /* the namespace's; 0: none seen */
+	uint64_t last_seq;       /* of what the watch brought */
+	struct index_table table;
+	struct backend_watch *watch;
+	bool moving; /* somebody is ending or beginning the watch */
+
+	char ns[];
+};
+
+static const struct backend_watch_fns watch_fns;
+
+static void step(void *arg);
+
+/* Counts */
+
+static void
+free_index(struct index *x)
+{
+	index_table_free(&x->table);
+	pthread_cond_destroy(&x->changed);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
+}
+
+static void
+unref(struct index *x)
+{
+	struct indexes *all = x->all;
+
+	pthread_mutex_lock(&all->lock);
+	bool last = --x->refs == 0;
+	pthread_mutex_unlock(&all->lock);
+	if (last)
+		free_index(x);
+}
+
+/* Have fn called on a thread of the backend; it owns a count. */
+static void
+call_at(struct index *x, int64_t at_ns, void (*fn)(void *arg))
+{
+	struct backend *b = x->all->store->backend;
+
+	pthread_mutex_lock(&x->all->lock);
+	x->refs++;
+	pthread_mutex_unlock(&x->all->lock);
+	b->ops->after(b, at_ns, fn, x);
+}
+
+static bool
+ns_match(const struct table_link *link, const void *key)
+{
+	return strcmp(container_of(link, struct index, link)->ns, key) == 0;
+}
+
+static struct index *
+find_locked(struct indexes *all, const char *ns)
+{
+	struct table_link *link = table_find(&all->by_ns, XXH3_64bits(ns, strlen(ns)), ns_match, ns);
+
+	return link == NULL ? NULL : container_of(link, struct index, link);
+}
+
+/* Out of the table, whose count is the caller's from then on; false if it was out already. */
+static bool
+unlist_locked(struct index *x)
+{
+	if (!x->listed)
+		return false;
+	table_remove(&x->all->by_ns, &x->link);
+	x->listed = false;
+	if (x->holders == 0)
+		x->all->idle--;
+	return true;
+}
+
+static void
+hold_locked(struct index *x)
+{
+	x->refs++;
+	if (x->holders++ == 0 && x->listed)
+		x->all->idle--;
+}
+
+/* End the watch on another thread. The caller's count goes with it. */
+static void
+close_later(struct index *x)
+{
+	struct store *s = x->all->store;
+
+	pthread_mutex_lock(&x->lock);
+	x->closed = true;
+	pthread_mutex_unlock(&x->lock);
+	s->backend->ops->after(s->backend, clock_mono(s->clock), step, x);
+}
+
+static void
+expire(void *arg)
+{
+	struct index *x = arg;
+	struct indexes *all = x->all;
+	int64_t now = clock_mono(all->store->clock), at_ns;
+	bool drop = false;
+
+	pthread_mutex_lock(&all->lock);
+	at_ns = x->idle_since_ns + IDLE_NS;
+	x->expiring = x->listed && x->holders == 0 && at_ns > now && !all->stopped;
+	bool again = x->expiring;
+	if (!again && x->holders == 0)
+		drop = unlist_locked(x);
+	pthread_mutex_unlock(&all->lock);
+	if (again)
+		call_at(x, at_ns, expire);
+	if (drop)
+		close_later(x);
+	unref(x);
+}
+
+static struct index *
+idle_longest_locked(struct indexes *all)
+{
+	struct index *longest = NULL;
+
+	for (struct table_link *l = NULL; (l = table_next(&all->by_ns, l)) != NULL;) {
+		struct index *x = container_of(l, struct index, link);
+		if (x->holders == 0 && (longest == NULL || x->idle_since_ns < longest->idle_since_ns))
+			longest = x;
+	}
+	return longest;
+}
+
+void
+index_put(struct index *x)
+{
+	struct index *surplus = NULL;
+
+	if (x == NULL)
+		return;
+	struct indexes *all = x->all;
+	int64_t now = clock_mono(all->store->clock);
+	bool arm = false;
+	pthread_mutex_lock(&all->lock);
+	if (--x->holders == 0 && x->listed) {
+		x->idle_since_ns = now;
+		arm = !x->expiring;
+		x->expiring = true;
+		if (++all->idle > IDLE_MAX && (surplus = idle_longest_locked(all)) != NULL)
+			unlist_locked(surplus);
+	}
+	pthread_mutex_unlock(&all->lock);
+	if (arm)
+		call_at(x, now + IDLE_NS, expire);
+	if (surplus != NULL)
+		close_later(surplus);
+	unref(x);
+}
+
+/* The listener */
+
+void
+store_listen(struct store *s, store_listen_fn fn, void *arg)
+{
+	struct indexes *all = s->indexes;
+
+	pthread_mutex_lock(&all->lock);
+	all->listener = fn;
+	all->listener_arg = arg;
+	while (fn == NULL && all->telling > 0)
+		pthread_cond_wait(&all->told, &all->lock);
+	pthread_mutex_unlock(&all->lock);
+}
+
+static void
+tell(struct indexes *all, const char *ns, const char *name, const struct head *head, bool is_new)
+{
+	pthread_mutex_lock(&all->lock);
+	store_listen_fn fn = all->listener;
+	void *arg = all->listener_arg;
+	all->telling += fn != NULL;
+	pthread_mutex_unlock(&all->lock);
+	if (fn == NULL)
+		return;
+	fn(arg, ns, name, head, is_new);
+	pthread_mutex_lock(&all->lock);
+	if (--all->telling == 0)
+		pthread_cond_broadcast(&all->told);
+	pthread_mutex_unlock(&all->lock);
+}
+
+/* Entries */
+
+static void
+wake_locked(struct index *x)
+{
+	x->wake_at = UINT64_MAX;
+	pthread_cond_broadcast(&x->changed);
+}
+
+/* Take a head that may be newer than what is known. */
+static void
+learn_locked(struct index *x, const char *name, const struct head *head)
+{
+	struct index_item *item = index_table_put(&x->table, name);
+
+	if (item != NULL && head->seq > item->head.seq)
+		item->head = *head;
+	if (x->table.count >= x->wake_at)
+		wake_locked(x);
+}
+
+/* Nothing of what is known holds any more; names and positions stay. */
+static void
+forget_locked(struct index *x)
+{
+	for (uint32_t i = 0; i < x->table.count; i++)
+		index_table_at(&x->table, i)->head = (struct head){ 0 };
+	x->last_seq = 0;
+	x->epoch = 0;
+}
+
+/* What the watch tells */
+
+static void
+on_begin(void *arg, uint64_t epoch)
+{
+	struct index *x = arg;
+
+	pthread_mutex_lock(&x->lock);
+	x->epoch = epoch;
+	x->progress_ns = clock_mono(x->all->store->clock);
+	pthread_mutex_unlock(&x->lock);
+}
+
+static void
+on_record(void *arg, const char *actor, const struct record *r)
+{
+	struct index *x = arg;
+	struct head head = { .seq = r->seq, .size = FOREIGN };
+
+	if (!r->foreign)
+		head = record_head(r);
+	int64_t now = clock_mono(x->all->store->clock);
+	pthread_mutex_lock(&x->lock);
+	x->progress_ns = now;
+	if (x->state != GONE) {
+		x->last_seq = r->seq;
+		learn_locked(x, actor, &head);
+	}
+	bool loaded = x->state == LIVE || x->state == LAGGING;
+	pthread_mutex_unlock(&x->lock);
+	if (r->foreign)
+		head.size = 0;
+	if (loaded)
+		tell(x->all, x->ns, actor, &head, !r->foreign && r->prev_seq == 0);
+}
+
+static void
+on_live(void *arg)
+{
+	struct index *x = arg;
+
+	pthread_mutex_lock(&x->lock);
+	bool anew = x->anew;
+	x->state = LIVE;
+	x->anew = false;
+	x->tries = 0;
+	x->err = 0;
+	wake_locked(x);
+	pthread_mutex_unlock(&x->lock);
+	if (anew)
+		tell(x->all, x->ns, NULL, NULL, false);
+}
+
+static void
+on_busy(void *arg)
+{
+	struct index *x = arg;
+
+	pthread_mutex_lock(&x->lock);
+	x->progress_ns = clock_mono(x->all->store->clock);
+	pthread_mutex_unlock(&x->lock);
+}
+
+static void
+set_gone(struct index *x)
+{
+	pthread_mutex_lock(&x->lock);
+	bool first = x->state != GONE;
+	x->state = GONE;
+	x->closed = true;
+	forget_locked(x);
+	wake_locked(x);
+	pthread_mutex_unlock(&x->lock);
+	pthread_mutex_lock(&x->all->lock);
+	bool drop = unlist_locked(x);
+	pthread_mutex_unlock(&x->all->lock);
+	if (first)
+		tell(x->all, x->ns, NULL, NULL, false);
+	if (drop)
+		close_later(x);
+}
+
+static void
+on_end(void *arg, int err)
+{
+	struct index *x = arg;
+	int64_t now = clock_mono(x->all->store->clock), at_ns = now;
+
+	if (err == -ENOENT) {
+		set_gone(x);
+		return;
+	}
+	pthread_mutex_lock(&x->lock);
+	x->err = err;
+	if (err == -ESTALE) {
+		x->anew = x->anew || x->state != LOADING;
+		x->state = LOADING;
+		x->progress_ns = now;
+		forget_locked(x);
+	} else if (x->state == LIVE) {
+		x->state = LAGGING;
+		x->interrupted_ns = now;
+	}
+	if (x->tries++ > 0)
+		at_ns += wait_backoff_ns(x->tries);
+	wake_locked(x);
+	pthread_mutex_unlock(&x->lock);
+	call_at(x, at_ns, step);
+}
+
+static const struct backend_watch_fns watch_fns = { on_begin, on_record, on_live, on_busy, on_end };
+
+/* The watch's life */
+
+/* End the watch that is there, and begin another unless the index is closed. On a thread that is not in a call of the watch. */
+static void
+move(struct index *x)
+{
+	struct backend *b = x->all->store->backend;
+	struct backend_watch *old, *fresh = NULL;
+
+	pthread_mutex_lock(&x->lock);
+	while (x->moving)
+		pthread_cond_wait(&x->changed, &x->lock);
+	x->moving = true;
+	old = x->watch;
+	x->watch = NULL;
+	uint64_t from_seq = x->last_seq != 0 ? x->last_seq + 1 : 0, epoch = x->epoch;
+	bool closed = x->closed;
+	pthread_mutex_unlock(&x->lock);
+	if (old != NULL)
+		b->ops->watch_stop(b, old);
+	int err = closed ? 0 : b->ops->watch(b, x->ns, from_seq, epoch, &watch_fns, x, &fresh);
+	pthread_mutex_lock(&x->lock);
+	x->watch = fresh;
+	x->moving = false;
+	pthread_cond_broadcast(&x->changed);
+	pthread_mutex_unlock(&x->lock);
+	if (err != 0)
+		on_end(x, err);
+}
+
+static void
+step(void *arg)
+{
+	struct index *x = arg;
+	struct store *s = x->all->store;
+
+	pthread_mutex_lock(&x->lock);
+	bool closed = x->closed;
+	pthread_mutex_unlock(&x->lock);
+	if (!closed && !s->backend->ops->wait(s->backend, clock_mono(s->clock) + CONNECTION_NS, step, x))
+		return; /* called again, with our count */
+	move(x);
+	unref(x);
+}
+
+static struct index *
+new_index(struct indexes *all, const char *ns)
+{
+	size_t size = strlen(ns) + 1;
+	struct index *x = calloc(1, sizeof(*x) + size);
+	pthread_condattr_t attr;
+
+	if (x == NULL)
+		return NULL;
+	memcpy(x->ns, ns, size);
+	x->all = all;
+	x->wake_at = UINT64_MAX;
+	x->progress_ns = clock_mono(all->store->clock);
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&x->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return x;
+}
+
+int
+index_get(struct store *s, const char *ns, struct index **out)
+{
+	struct indexes *all = s->indexes;
+	bool made = false;
+
+	pthread_mutex_lock(&all->lock);
+	struct index *x = find_locked(all, ns);
+	if (x == NULL && (x = new_index(all, ns)) != NULL) {
+		made = table_add(&all->by_ns, XXH3_64bits(ns, strlen(ns)), &x->link) == 0;
+		if (made) {
+			x->listed = true;
+			x->refs = 1;
+			all->idle++;
+		} else {
+			free_index(x);
+			x = NULL;
+		}
+	}
+	if (x != NULL)
+		hold_locked(x);
+	pthread_mutex_unlock(&all->lock);
+	if (made)
+		move(x);
+	*out = x;
+	return x != NULL ? 0 : -ENOMEM;
+}
+
+struct index *
+index_peek(struct store *s, const char *ns)
+{
+	struct indexes *all = s->indexes;
+
+	pthread_mutex_lock(&all->lock);
+	struct index *x = find_locked(all, ns);
+	if (x != NULL)
+		hold_locked(x);
+	pthread_mutex_unlock(&all->lock);
+	return x;
+}
+
+/* Asking */
+
+bool
+index_is_live(struct index *x)
+{
+	pthread_mutex_lock(&x->lock);
+	bool live = x->state == LIVE;
+	pthread_mutex_unlock(&x->lock);
+	return live;
+}
+
+uint64_t
+index_count(struct index *x)
+{
+	pthread_mutex_lock(&x->lock);
+	uint64_t count = x->table.count;
+	pthread_mutex_unlock(&x->lock);
+	return count;
+}
+
+static bool
+next_locked(const struct index *x, uint64_t *position, struct index_entry *e)
+{
+	while (*position < x->table.count) {
+		const struct index_item *item = index_table_at(&x->table, (uint32_t)(*position)++);
+		if (item->head.seq == 0)
+			continue;
+		*e = (struct index_entry){ .name = item->name, .foreign = item->head.size == FOREIGN };
+		if (e->foreign)
+			e->head.seq = item->head.seq;
+		else
+			e->head = item->head;
+		return true;
+	}
+	return false;
+}
+
+/* Wait for entries behind position, or for any other change. */
+static int
+wait_locked(struct index *x, uint64_t position, int64_t since_ns)
+{
+	uint64_t step_size = position == 0 ? 1 : position > WAKE_STEP_MAX ? WAKE_STEP_MAX : position;
+	int64_t from_ns = x->progress_ns > since_ns ? x->progress_ns : since_ns;
+	int64_t at = from_ns + x->all->store->options.timeout_ns;
+	struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
+
+	if (position + step_size < x->wake_at)
+		x->wake_at = position + step_size;
+	if (pthread_cond_timedwait(&x->changed, &x->lock, &until) != ETIMEDOUT || x->progress_ns > from_ns)
+		return 0;
+	return -ETIMEDOUT;
+}
+
+/* There is nothing more at the moment: 0 if that is all, 1 to wait, -errno. */
+static int
+at_end_locked(const struct index *x, int64_t now)
+{
+	switch (x->state) {
+	case LOADING:
+		return x->err == -EACCES ? -EACCES : 1;
+	case LIVE:
+		return 0;
+	case LAGGING:
+		return now - x->interrupted_ns < x->all->store->options.timeout_ns ? 0 :
+		    x->err == -EACCES                                              ? -EACCES :
+		                                                                     -ETIMEDOUT;
+	case GONE:
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int
+index_next(struct index *x, uint64_t *position, struct index_entry *e)
+{
+	int64_t now = clock_mono(x->all->store->clock);
+	int waited = 0, result;
+
+	pthread_mutex_lock(&x->lock);
+	for (;;) {
+		/* What lags too long is not shown at all, rather than as if it were true. */
+		result = at_end_locked(x, now);
+		if (result >= 0 && next_locked(x, position, e)) {
+			result = 1;
+			break;
+		}
+		if (result <= 0)
+			break;
+		if (waited != 0) {
+			result = waited;
+			break;
+		}
+		waited = wait_locked(x, *position, now);
+	}
+	pthread_mutex_unlock(&x->lock);
+	return result;
+}
+
+static int
+find(struct index *x, const char *name, bool only_live, struct head *head)
+{
+	int err = -EAGAIN;
+
+	pthread_mutex_lock(&x->lock);
+	const struct index_item *item = index_table_find(&x->table, name);
+	bool there = item != NULL && item->head.seq != 0;
+	if (only_live && x->state != LIVE) {
+		err = -EAGAIN;
+	} else if (!there) {
+		err = x->state == LOADING ? -EAGAIN : -ENOENT;
+	} else if (item->head.size != FOREIGN) {
+		*head = item->head;
+		err = 0;
+	}
+	pthread_mutex_unlock(&x->lock);
+	return err;
+}
+
+int
+index_find(struct index *x, const char *name, struct head *head)
+{
+	return find(x, name, false, head);
+}
+
+int
+index_ask(struct store *s, const char *ns, const char *name, struct head *head)
+{
+	struct index *x = index_peek(s, ns);
+
+	if (x == NULL)
+		return -EAGAIN;
+	int err = find(x, name, true, head);
+	index_put(x);
+	return err;
+}
+
+/* Learning */
+
+/* As index_peek, but not a use that keeps it. */
+static struct index *
+glance(struct store *s, const char *ns)
+{
+	struct indexes *all = s->indexes;
+
+	pthread_mutex_lock(&all->lock);
+	struct index *x = find_locked(all, ns);
+	if (x != NULL)
+		x->refs++;
+	pthread_mutex_unlock(&all->lock);
+	return x;
+}
+
+void
+index_learn(struct store *s, const char *ns, const char *name, const struct head *head)
+{
+	struct index *x = glance(s, ns);
+
+	if (x == NULL)
+		return;
+	pthread_mutex_lock(&x->lock);
+	if (x->state != GONE)
+		learn_locked(x, name, head);
+	pthread_mutex_unlock(&x->lock);
+	unref(x);
+}
+
+void
+index_unlearn(struct store *s, const char *ns, const char *name, uint64_t seen_seq)
+{
+	struct index *x = seen_seq != 0 ? glance(s, ns) : NULL;
+
+	if (x == NULL)
+		return;
+	pthread_mutex_lock(&x->lock);
+	struct index_item *item = index_table_find(&x->table, name);
+	bool gone = item != NULL && item->head.seq == seen_seq;
+	if (gone)
+		item->head = (struct head){ 0 };
+	bool loaded = x->state == LIVE || x->state == LAGGING;
+	pthread_mutex_unlock(&x->lock);
+	if (gone && loaded)
+		tell(x->all, ns, name, NULL, false);
+	unref(x);
+}
+
+uint64_t
+index_seq(struct store *s, const char *ns, const char *name)
+{
+	struct index *x = glance(s, ns);
+	uint64_t seq = 0;
+
+	if (x == NULL)
+		return 0;
+	pthread_mutex_lock(&x->lock);
+	const struct index_item *item = index_table_find(&x->table, name);
+	if (item != NULL)
+		seq = item->head.seq;
+	pthread_mutex_unlock(&x->lock);
+	unref(x);
+	return seq;
+}
+
+void
+index_gone(struct store *s, const char *ns)
+{
+	struct index *x = glance(s, ns);
+
+	if (x == NULL)
+		return;
+	set_gone(x);
+	unref(x);
+}
+
+/* All of a store */
+
+int
+indexes_new(struct indexes **out, struct store *s)
+{
+	struct indexes *all = calloc(1, sizeof(*all));
+
+	if (all == NULL)
+		return -ENOMEM;
+	all->store = s;
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_cond_init(&all->told, NULL);
+	*out = all;
+	return 0;
+}
+
+void
+indexes_stop(struct indexes *all)
+{
+	struct table_link *link;
+
+	for (;;) {
+		pthread_mutex_lock(&all->lock);
+		all->stopped = true;
+		link = table_next(&all->by_ns, NULL);
+		struct index *x = link == NULL ? NULL : container_of(link, struct index, link);
+		if (x != NULL)
+			unlist_locked(x);
+		pthread_mutex_unlock(&all->lock);
+		if (x == NULL)
+			return;
+		pthread_mutex_lock(&x->lock);
+		x->closed = true;
+		pthread_mutex_unlock(&x->lock);
+		move(x);
+		unref(x);
+	}
+}
+
+void
+indexes_free(struct indexes *all)
+{
+	if (all == NULL)
+		return;
+	table_free(&all->by_ns);
+	pthread_cond_destroy(&all->told);
+	pthread_mutex_destroy(&all->lock);
+	free(all);
+}

@@ -1,0 +1,771 @@
+#include "js_watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "js_api.h"
+#include "js_message.h"
+#include "name.h"
+
+#define HEARTBEAT_NS (1 * NS_PER_SEC)
+#define LOST_NS (4 * NS_PER_SEC)
+#define INFO_NS (5 * NS_PER_SEC)
+/* nats-server 2.9 takes some 6 s for a million subjects. */
+#define CREATE_NS (120 * NS_PER_SEC)
+/* While a consumer is being created: how often the server is asked whether it lives. */
+#define BUSY_NS (1 * NS_PER_SEC)
+#define FLUSH_MS 1000
+#define CONNECTION_NS (30 * NS_PER_SEC)
+/* The server does not answer pings while it creates a consumer; that must not look like a lost connection. */
+#define PING_INTERVAL_MS 20000
+
+struct js_watches {
+	struct jetstream *js;
+	natsOptions *options;
+	struct timer *worker;
+	struct rpc *rpc; /* NULL until the first watch; set by the worker, under lock, before there are messages */
+	struct buf name; /* used by the delivery thread only */
+
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	struct backend_watch *list;
+	bool closing;
+	size_t subs;           /* those of which nats.c may still call on_message */
+	pthread_cond_t called; /* a call of some watch has returned, or subs has become 0 */
+};
+
+struct backend_watch {
+	struct backend_watch *next_watch; /* guarded by js_watches.lock */
+	struct js_watches *ws;
+	struct backend_watch_fns fns;
+	void *arg;
+	natsSubscription *sub; /* the worker's */
+	char *inbox;           /* where the consumer sends to */
+	char name[24];         /* the consumer's */
+	uint64_t from_seq;
+	uint64_t want_epoch;
+	struct buf stream; /* its name */
+	size_t lead;       /* of its subjects, before the actor's name */
+
+	/* Guarded by js_watches.lock. */
+	unsigned refs; /* the user's, the subscription's, and one for each call to come */
+	bool calling;
+	bool ended;
+	bool stopped;
+	bool made;    /* there may be a consumer */
+	bool checked; /* the stream is the one that was asked for */
+	bool caught_up;
+	bool live;
+	uint64_t next; /* the consumer's next sequence */
+	int64_t heard_ns;
+
+	char ns[];
+};
+
+static void open_watch(void *arg);
+
+/* Life and calls */
+
+static void
+unref(struct backend_watch *w)
+{
+	pthread_mutex_lock(&w->ws->lock);
+	bool last = --w->refs == 0;
+	pthread_mutex_unlock(&w->ws->lock);
+	if (!last)
+		return;
+	buf_free(&w->stream);
+	natsInbox_Destroy(w->inbox);
+	free(w);
+}
+
+/* Before a call; false if there may be none any more. Calls are short, so waiting for another thread's is too. */
+static bool
+call_begin_locked(struct backend_watch *w)
+{
+	while (w->calling)
+		pthread_cond_wait(&w->ws->called, &w->ws->lock);
+	if (w->ended || w->stopped)
+		return false;
+	w->calling = true;
+	return true;
+}
+
+static void
+call_end_locked(struct backend_watch *w)
+{
+	w->calling = false;
+	pthread_cond_broadcast(&w->ws->called);
+}
+
+static void
+watch_end(struct backend_watch *w, int err)
+{
+	pthread_mutex_lock(&w->ws->lock);
+	if (call_begin_locked(w)) {
+		w->ended = true;
+		pthread_mutex_unlock(&w->ws->lock);
+		w->fns.end(w->arg, err);
+		pthread_mutex_lock(&w->ws->lock);
+		call_end_locked(w);
+	}
+	pthread_mutex_unlock(&w->ws->lock);
+}
+
+/* Say that it is live, once, when that is so. */
+static void
+tell_live_locked(struct backend_watch *w)
+{
+	if (w->live || !w->checked || !w->caught_up || !call_begin_locked(w))
+		return;
+	bool first = !w->live;
+	w->live = true;
+	pthread_mutex_unlock(&w->ws->lock);
+	if (first)
+		w->fns.live(w->arg);
+	pthread_mutex_lock(&w->ws->lock);
+	call_end_locked(w);
+}
+
+/* All watches, counted, in an array that the caller frees. */
+static struct backend_watch **
+all_watches(struct js_watches *ws, size_t *count)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&ws->lock);
+	for (struct backend_watch *w = ws->list; w != NULL; w = w->next_watch)
+		n++;
+	struct backend_watch **list = malloc((n + 1) * sizeof(struct backend_watch *));
+	n = 0;
+	for (struct backend_watch *w = ws->list; list != NULL && w != NULL; w = w->next_watch) {
+		w->refs++;
+		list[n++] = w;
+	}
+	pthread_mutex_unlock(&ws->lock);
+	*count = n;
+	return list;
+}
+
+/* The server works on a consumer, and those that wait for theirs behind it wait for a reason too. */
+static void
+tell_busy(struct js_watches *ws)
+{
+	size_t count;
+	struct backend_watch **list = all_watches(ws, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct backend_watch *w = list[i];
+		pthread_mutex_lock(&ws->lock);
+		if (!w->live && call_begin_locked(w)) {
+			pthread_mutex_unlock(&ws->lock);
+			w->fns.busy(w->arg);
+			pthread_mutex_lock(&ws->lock);
+			call_end_locked(w);
+		}
+		pthread_mutex_unlock(&ws->lock);
+		unref(w);
+	}
+	free(list);
+}
+
+static void
+on_disconnect(void *arg)
+{
+	size_t count;
+	struct backend_watch **list = all_watches(arg, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		pthread_mutex_lock(&list[i]->ws->lock);
+		bool made = list[i]->made;
+		pthread_mutex_unlock(&list[i]->ws->lock);
+		if (made)
+			watch_end(list[i], -ENOTCONN);
+		unref(list[i]);
+	}
+	free(list);
+}
+
+static void
+watchdog(void *arg)
+{
+	struct backend_watch *w = arg;
+	struct jetstream *js = w->ws->js;
+
+	pthread_mutex_lock(&w->ws->lock);
+	int64_t due_ns = w->heard_ns + LOST_NS;
+	bool over = w->ended || w->stopped || w->ws->closing;
+	pthread_mutex_unlock(&w->ws->lock);
+	if (!over && due_ns > clock_mono(js->clock) && timer_at(js->timer, due_ns, watchdog, w) == 0)
+		return;
+	watch_end(w, -ENOTCONN);
+	unref(w);
+}
+
+/* Consumers */
+
+static void
+ignore(void *arg, int err, natsMsg *reply)
+{
+	(void)arg, (void)err, (void)reply;
+}
+
+/* Nobody waits for the answer: without interest in its messages the server removes it too, only later. */
+static void
+delete_consumer(struct backend_watch *w)
+{
+	struct js_watches *ws = w->ws;
+	struct buf subject = { 0 };
+
+	buf_printf(&subject, "$JS.API.CONSUMER.DELETE.%s.%s", w->stream.p, w->name);
+	if (buf_text(&subject) != NULL)
+		rpc_request(
+		    ws->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(ws->js->clock) + INFO_NS, ignore, NULL);
+	buf_free(&subject);
+}
+
+static cJSON *
+new_request(const struct backend_watch *w)
+{
+	cJSON *request = cJSON_CreateObject(), *config;
+	struct buf filter = { 0 };
+
+	js_subject(w->ws->js, "ev", w->ns, NULL, &filter);
+	cJSON_AddStringToObject(request, "stream_name", w->stream.p);
+	config = cJSON_AddObjectToObject(request, "config");
+	cJSON_AddStringToObject(config, "name", w->name);
+	cJSON_AddStringToObject(config, "deliver_subject", w->inbox);
+	cJSON_AddStringToObject(config, "filter_subject", buf_text(&filter));
+	if (w->from_seq == 0) {
+		cJSON_AddStringToObject(config, "deliver_policy", "last_per_subject");
+	} else {
+		cJSON_AddStringToObject(config, "deliver_policy", "by_start_sequence");
+		cJSON_AddNumberToObject(config, "opt_start_seq", (double)w->from_seq);
+	}
+	cJSON_AddStringToObject(config, "ack_policy", "none");
+	cJSON_AddStringToObject(config, "replay_policy", "instant");
+	cJSON_AddNumberToObject(config, "max_deliver", 1);
+	cJSON_AddNumberToObject(config, "num_replicas", 1);
+	cJSON_AddTrueToObject(config, "mem_storage");
+	cJSON_AddTrueToObject(config, "headers_only");
+	cJSON_AddTrueToObject(config, "flow_control");
+	cJSON_AddNumberToObject(config, "idle_heartbeat", (double)HEARTBEAT_NS);
+	if (filter.failed) {
+		cJSON_Delete(request);
+		request = NULL;
+	}
+	buf_free(&filter);
+	return request;
+}
+
+struct creation {
+	struct logger *lg;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	int err;
+	bool empty; /* it has nothing to deliver yet */
+};
+
+static void
+on_created(void *arg, int err, natsMsg *reply)
+{
+	struct creation *c = arg;
+	cJSON *info = NULL;
+
+	if (err == 0)
+		err = js_api_parse(c->lg, reply, &info);
+	const cJSON *delivered = cJSON_GetObjectItemCaseSensitive(info, "delivered");
+	pthread_mutex_lock(&c->lock);
+	c->empty = js_number(info, "num_pending", 1) == 0 && js_number(delivered, "consumer_seq", 1) == 0;
+	c->err = err == -EHOSTUNREACH ? -ENOTCONN : err;
+	c->done = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	cJSON_Delete(info);
+}
+
+/* Does the server answer on the other connection? That nobody listens is an answer. */
+static bool
+server_lives(struct jetstream *js)
+{
+	struct buf subject = { 0 };
+	natsMsg *reply = NULL;
+	int err = -ENOMEM;
+
+	buf_printf(&subject, "%s.nobody", js->prefix);
+	if (buf_text(&subject) != NULL)
+		err = rpc_call(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + BUSY_NS, &reply);
+	natsMsg_Destroy(reply);
+	buf_free(&subject);
+	return err == 0 || err == -EHOSTUNREACH || err == -EACCES;
+}
+
+static void
+wait_for_creation(struct js_watches *ws, struct creation *c)
+{
+	pthread_mutex_lock(&c->lock);
+	while (!c->done) {
+		int64_t at = clock_mono(ws->js->clock) + BUSY_NS;
+		struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
+		if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&c->lock);
+		if (server_lives(ws->js))
+			tell_busy(ws);
+		pthread_mutex_lock(&c->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static int
+create_consumer(struct backend_watch *w, bool *empty)
+{
+	struct js_watches *ws = w->ws;
+	struct creation c = { .lg = ws->js->lg };
+	struct buf subject = { 0 };
+	pthread_condattr_t attr;
+
+	cJSON *request = new_request(w);
+	char *body = cJSON_PrintUnformatted(request);
+	cJSON_Delete(request);
+	buf_printf(&subject, "$JS.API.CONSUMER.CREATE.%s.%s", w->stream.p, w->name);
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c.wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (body != NULL && buf_text(&subject) != NULL) {
+		rpc_request(ws->rpc, subject.p, NULL, 0, body, strlen(body), clock_mono(ws->js->clock) + CREATE_NS,
+		    on_created, &c);
+		wait_for_creation(ws, &c);
+	} else {
+		c.err = -ENOMEM;
+	}
+	pthread_cond_destroy(&c.wake);
+	pthread_mutex_destroy(&c.lock);
+	cJSON_free(body);
+	buf_free(&subject);
+	*empty = c.empty;
+	return c.err;
+}
+
+/* What tells one stream from another of the same name: our nonce, or when it was created. */
+static int
+identify(struct backend_watch *w, uint64_t *epoch, uint64_t *last_seq)
+{
+	struct jetstream *js = w->ws->js;
+	cJSON *info = NULL;
+
+	int err = js_api_call(
+	    w->ws->rpc, js->lg, "STREAM.INFO", w->stream.p, NULL, clock_mono(js->clock) + INFO_NS, &info);
+	if (err != 0)
+		return err;
+	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
+	cJSON *description = cJSON_Parse(js_text(config, "description", ""));
+	const char *text = js_text(description, "nonce", js_text(info, "created", ""));
+	*epoch = XXH3_64bits(text, strlen(text)) | 1;
+	*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
+	cJSON_Delete(description);
+	cJSON_Delete(info);
+	return 0;
+}
+
+/* Messages, on nats.c's delivery thread */
+
+/* Begin the call that a message is for; false if none is wanted. */
+static bool
+receive(struct backend_watch *w)
+{
+	int64_t now = clock_mono(w->ws->js->clock);
+
+	pthread_mutex_lock(&w->ws->lock);
+	bool begun = call_begin_locked(w);
+	w->heard_ns = now;
+	pthread_mutex_unlock(&w->ws->lock);
+	return begun;
+}
+
+/* The call has ended, with err if it was the last. */
+static void
+received(struct backend_watch *w, bool caught_up, int err)
+{
+	pthread_mutex_lock(&w->ws->lock);
+	call_end_locked(w);
+	w->caught_up = w->caught_up || caught_up;
+	if (err == 0)
+		tell_live_locked(w);
+	pthread_mutex_unlock(&w->ws->lock);
+	if (err != 0)
+		watch_end(w, err);
+}
+
+static void
+on_record(struct backend_watch *w, natsMsg *msg, const struct js_delivery *d)
+{
+	const char *subject = natsMsg_GetSubject(msg);
+	struct buf *name = &w->ws->name;
+	struct record r = { .seq = d->seq };
+
+	if (!receive(w))
+		return;
+	if (d->consumer_seq != w->next) {
+		received(w, false, -ENOTCONN);
+		return;
+	}
+	w->next++;
+	buf_clear(name);
+	/* What nobody could have created by a name of ours is passed over. */
+	if (strlen(subject) > w->lead && name_decode(name, span_of(subject + w->lead)) == 0 && buf_text(name) != NULL) {
+		js_message_headers(msg, &r);
+		w->fns.record(w->arg, name->p, &r);
+	}
+	received(w, d->pending == 0, 0);
+}
+
+static const char *
+header(natsMsg *msg, const char *key)
+{
+	const char *value = NULL;
+
+	return natsMsgHeader_Get(msg, key, &value) == NATS_OK ? value : NULL;
+}
+
+/* A heartbeat, or a question whether all before it has been seen. */
+static void
+on_control(struct backend_watch *w, natsMsg *msg)
+{
+	const char *question = natsMsg_GetReply(msg);
+
+	if (!receive(w))
+		return;
+	const char *last = header(msg, "Nats-Last-Consumer"), *stalled = header(msg, "Nats-Consumer-Stalled");
+	if (question == NULL)
+		question = stalled;
+	if (question != NULL)
+		natsConnection_Publish(rpc_connection(w->ws->rpc), question, NULL, 0);
+	/* What was sent before it has come before it. */
+	bool missed = last != NULL && strtoull(last, NULL, 10) + 1 != w->next;
+	received(w, last != NULL && stalled == NULL && !missed, missed ? -ENOTCONN : 0);
+}
+
+static void
+on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
+{
+	struct js_delivery d;
+
+	(void)nc, (void)sub;
+	if (js_message_delivery(natsMsg_GetReply(msg), &d))
+		on_record(closure, msg, &d);
+	else
+		on_control(closure, msg);
+	natsMsg_Destroy(msg);
+}
+
+/* on_message has returned for the last time. */
+static void
+on_messages_end(void *closure)
+{
+	struct backend_watch *w = closure;
+	struct js_watches *ws = w->ws;
+
+	unref(w);
+	pthread_mutex_lock(&ws->lock);
+	if (--ws->subs == 0)
+		pthread_cond_broadcast(&ws->called);
+	pthread_mutex_unlock(&ws->lock);
+}
+
+/* A subscription of its own: that a wildcard one would get the messages is no interest in the server's eyes. */
+static int
+subscribe(struct backend_watch *w)
+{
+	struct js_watches *ws = w->ws;
+
+	natsStatus s = natsInbox_Create(&w->inbox);
+	if (s == NATS_OK)
+		s = natsConnection_Subscribe(&w->sub, rpc_connection(ws->rpc), w->inbox, on_message, w);
+	if (s != NATS_OK)
+		return -ENOTCONN;
+	pthread_mutex_lock(&ws->lock);
+	ws->subs++;
+	w->refs++;
+	pthread_mutex_unlock(&ws->lock);
+	s = natsSubscription_SetOnCompleteCB(w->sub, on_messages_end, w);
+	if (s != NATS_OK)
+		on_messages_end(w);
+	/* What is under way is bounded by flow control. */
+	if (s == NATS_OK)
+		s = natsSubscription_SetPendingLimits(w->sub, -1, -1);
+	return s == NATS_OK ? 0 : -ENOTCONN;
+}
+
+/*
+ * On the worker. The reading thread of nats.c 3.4 and 3.5 may still be putting a message into a subscription that is freed; not any
+ * more once it has seen the answer to a ping behind that, or if it has ended.
+ */
+static void
+unsubscribe(void *arg)
+{
+	struct backend_watch *w = arg;
+	struct js_watches *ws = w->ws;
+	int64_t again_ns = clock_mono(ws->js->clock) + NS_PER_SEC;
+
+	pthread_mutex_lock(&ws->lock);
+	bool closing = ws->closing;
+	pthread_mutex_unlock(&ws->lock);
+	if (w->sub != NULL) {
+		if (!closing)
+			natsSubscription_Unsubscribe(w->sub);
+		bool quiet = closing || natsConnection_FlushTimeout(rpc_connection(ws->rpc), FLUSH_MS) == NATS_OK;
+		/* Connected again later, or freed at the end. */
+		if (!quiet && timer_at(ws->worker, again_ns, unsubscribe, w) == 0)
+			return;
+		if (quiet)
+			natsSubscription_Destroy(w->sub);
+	}
+	unref(w);
+}
+
+/* Beginning */
+
+static int
+begin_watch(struct backend_watch *w)
+{
+	struct js_watches *ws = w->ws;
+	uint64_t epoch, last_seq, epoch_after, ignored;
+	bool empty = false;
+
+	int err = identify(w, &epoch, &last_seq);
+	if (err != 0)
+		return err;
+	if (w->from_seq != 0 && (epoch != w->want_epoch || w->from_seq > last_seq + 1))
+		return -ESTALE;
+	pthread_mutex_lock(&ws->lock);
+	bool go = call_begin_locked(w);
+	pthread_mutex_unlock(&ws->lock);
+	if (!go)
+		return -ENOTCONN;
+	w->fns.begin(w->arg, epoch);
+	pthread_mutex_lock(&ws->lock);
+	w->made = true;
+	call_end_locked(w);
+	pthread_mutex_unlock(&ws->lock);
+	err = subscribe(w);
+	if (err == 0)
+		err = create_consumer(w, &empty);
+	if (err == 0)
+		err = identify(w, &epoch_after, &ignored);
+	if (err != 0)
+		return err;
+	if (epoch_after != epoch)
+		return -ESTALE;
+	pthread_mutex_lock(&ws->lock);
+	w->checked = true;
+	w->caught_up = w->caught_up || empty;
+	w->heard_ns = clock_mono(ws->js->clock);
+	w->refs++;
+	tell_live_locked(w);
+	pthread_mutex_unlock(&ws->lock);
+	watchdog(w);
+	return 0;
+}
+
+/* The connection */
+
+/* On the worker. */
+static int
+connect_once(struct js_watches *ws)
+{
+	struct rpc_options options = { .nats = ws->options, .on_disconnect = on_disconnect, .arg = ws };
+	struct buf why = { 0 };
+	struct rpc *rpc;
+	int err = 0;
+
+	if (ws->rpc == NULL) {
+		err = rpc_new(&rpc, &options, ws->js->clock, ws->js->timer, NULL, &why);
+		buf_free(&why);
+		pthread_mutex_lock(&ws->lock);
+		ws->rpc = err == 0 ? rpc : NULL;
+		pthread_mutex_unlock(&ws->lock);
+	}
+	return err;
+}
+
+static void
+open_again(void *arg)
+{
+	struct backend_watch *w = arg;
+
+	if (timer_at(w->ws->worker, 0, open_watch, w) == 0)
+		return;
+	watch_end(w, -ENOTCONN);
+	unref(w);
+}
+
+/* On the worker, so that nobody waits for what blocks here. */
+static void
+open_watch(void *arg)
+{
+	struct backend_watch *w = arg;
+	struct js_watches *ws = w->ws;
+
+	pthread_mutex_lock(&ws->lock);
+	bool over = w->ended || w->stopped || ws->closing;
+	pthread_mutex_unlock(&ws->lock);
+	int err = over ? 0 : connect_once(ws);
+	if (!over && err == 0) {
+		if (!rpc_wait(ws->rpc, clock_mono(ws->js->clock) + CONNECTION_NS, open_again, w))
+			return;
+		err = begin_watch(w);
+	}
+	if (err != 0)
+		watch_end(w, err);
+	unref(w);
+}
+
+/* The backend's operations */
+
+static struct backend_watch *
+new_watch(struct js_watches *ws, const char *ns)
+{
+	size_t size = strlen(ns) + 1;
+	struct backend_watch *w = calloc(1, sizeof(*w) + size);
+	struct buf lead = { 0 };
+	uint64_t id;
+
+	if (w == NULL)
+		return NULL;
+	memcpy(w->ns, ns, size);
+	w->ws = ws;
+	w->next = 1;
+	w->refs = 2;
+	ws->js->clock->random(ws->js->clock, &id, sizeof(id));
+	snprintf(w->name, sizeof(w->name), "aw-%016" PRIx64, id);
+	js_stream_name(ws->js, ns, &w->stream);
+	js_subject(ws->js, "ev", ns, "", &lead);
+	w->lead = lead.len;
+	bool ok = buf_text(&w->stream) != NULL && !lead.failed;
+	buf_free(&lead);
+	if (ok)
+		return w;
+	buf_free(&w->stream);
+	free(w);
+	return NULL;
+}
+
+int
+js_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
+    struct backend_watch **out)
+{
+	struct js_watches *ws = js_of(b)->watches;
+	struct backend_watch *w = new_watch(ws, ns);
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->fns = *fns;
+	w->arg = arg;
+	w->from_seq = from_seq;
+	w->want_epoch = epoch;
+	pthread_mutex_lock(&ws->lock);
+	w->next_watch = ws->list;
+	ws->list = w;
+	pthread_mutex_unlock(&ws->lock);
+	if (timer_at(ws->worker, 0, open_watch, w) != 0) {
+		unref(w);
+		js_watch_stop(b, w);
+		return -ENOMEM;
+	}
+	*out = w;
+	return 0;
+}
+
+void
+js_watch_stop(struct backend *b, struct backend_watch *w)
+{
+	struct js_watches *ws = js_of(b)->watches;
+
+	pthread_mutex_lock(&ws->lock);
+	w->stopped = true;
+	for (struct backend_watch **at = &ws->list; *at != NULL; at = &(*at)->next_watch) {
+		if (*at == w) {
+			*at = w->next_watch;
+			break;
+		}
+	}
+	while (w->calling)
+		pthread_cond_wait(&ws->called, &ws->lock);
+	bool made = w->made;
+	pthread_mutex_unlock(&ws->lock);
+	if (made)
+		delete_consumer(w);
+	/* The worker goes on with the user's count; without memory for that the subscription stays to the end. */
+	if (timer_at(ws->worker, 0, unsubscribe, w) != 0)
+		unref(w);
+}
+
+int
+js_watches_new(struct js_watches **out, struct jetstream *js, natsOptions *options)
+{
+	struct js_watches *ws = calloc(1, sizeof(*ws));
+	int err = ws == NULL ? -ENOMEM : timer_new(&ws->worker, js->clock);
+
+	/* One delivery thread for all watches. */
+	if (err == 0 && (natsOptions_SetPingInterval(options, PING_INTERVAL_MS) != NATS_OK ||
+			    natsOptions_UseGlobalMessageDelivery(options, true) != NATS_OK))
+		err = -ENOMEM;
+	if (err != 0) {
+		if (ws != NULL)
+			timer_free(ws->worker);
+		free(ws);
+		natsOptions_Destroy(options);
+		return err;
+	}
+	ws->js = js;
+	ws->options = options;
+	pthread_mutex_init(&ws->lock, NULL);
+	pthread_cond_init(&ws->called, NULL);
+	*out = ws;
+	return 0;
+}
+
+void
+js_watches_close(struct js_watches *ws)
+{
+	if (ws == NULL)
+		return;
+	pthread_mutex_lock(&ws->lock);
+	ws->closing = true;
+	struct rpc *rpc = ws->rpc;
+	pthread_mutex_unlock(&ws->lock);
+	/* Ends what the worker waits for. */
+	if (rpc != NULL)
+		rpc_close(rpc);
+	timer_free(ws->worker);
+	if (ws->rpc == NULL)
+		return;
+	/* It was just being made. */
+	if (rpc == NULL)
+		rpc_close(ws->rpc);
+	pthread_mutex_lock(&ws->lock);
+	while (ws->subs > 0)
+		pthread_cond_wait(&ws->called, &ws->lock);
+	pthread_mutex_unlock(&ws->lock);
+}
+
+void
+js_watches_free(struct js_watches *ws)
+{
+	if (ws == NULL)
+		return;
+	rpc_free(ws->rpc);
+	natsOptions_Destroy(ws->options);
+	buf_free(&ws->name);
+	pthread_cond_destroy(&ws->called);
+	pthread_mutex_destroy(&ws->lock);
+	free(ws);
+}
