@@ -9,6 +9,9 @@
 
 #define VALID_NS ((int64_t)NOTIFY_VALID_S * NS_PER_SEC)
 
+/* Each index is a watch on the server: who walks through many namespaces must not leave all of them behind. */
+#define HELD_MAX 64
+
 /* A node that the kernel does not know will either be known soon, by a reply that is on its way, or is being forgotten by it. */
 #define RETRY_NS (5 * NS_PER_MS)
 #define RETRIES_MAX 100
@@ -32,8 +35,8 @@ struct held {
 	bool listing_changed; /* to do: the listing */
 
 	/*
-	 * The listing that the kernel may have. With a listing that was begun before the index was live, or is so old that the
-	 * names in it have to be looked up again, it is quicker to list anew, which tells of many names at once.
+	 * The listing that the kernel may have. One that was begun before the index was live, or is so old that the kernel must ask
+	 * for its actors again, is not worth keeping.
 	 */
 	bool listed;
 	bool complete;     /* up to end */
@@ -58,6 +61,7 @@ struct notify {
 	bool stop;
 	bool work; /* some held has something to do */
 	struct held *held;
+	size_t held_count;
 	struct pending *queue; /* first come first told */
 	struct pending **queue_tail;
 	struct pending *retries;
@@ -125,6 +129,13 @@ notify_free(struct notify *nt)
 	free(nt);
 }
 
+static void
+to_do_locked(struct notify *nt)
+{
+	nt->work = true;
+	pthread_cond_signal(&nt->changed);
+}
+
 /* What is remembered of a namespace; made if it is not there, NULL for want of memory. */
 static struct held *
 hold_locked(struct notify *nt, struct node *ns)
@@ -141,6 +152,8 @@ hold_locked(struct notify *nt, struct node *ns)
 	h->next = nt->held;
 	nt->held = h;
 	ns->held = h;
+	if (++nt->held_count > HELD_MAX)
+		to_do_locked(nt);
 	return h;
 }
 
@@ -174,13 +187,6 @@ keep_locked(struct notify *nt, struct node *ns, struct index *x)
 		return NULL;
 	h->until_ns = clock_mono(nt->clock) + VALID_NS;
 	return h;
-}
-
-static void
-to_do_locked(struct notify *nt)
-{
-	nt->work = true;
-	pthread_cond_signal(&nt->changed);
 }
 
 bool
@@ -227,12 +233,14 @@ notify_list(struct notify *nt, struct node *ns, struct index *x)
 {
 	bool live = index_is_live(x), keep = false;
 	uint64_t count = index_count(x);
+	/* A listing read anew tells of the actors along with their names; from its own the kernel would have to ask for each. */
+	bool mostly_known = node_count(nt->nodes) >= count / 2;
 
 	pthread_mutex_lock(&nt->lock);
 	struct held *h = keep_locked(nt, ns, x);
 	if (h != NULL) {
 		int64_t now = clock_mono(nt->clock);
-		keep = live && h->complete && h->end == count && h->begun_live && h->begun_changes == h->changes &&
+		keep = live && mostly_known && h->complete && h->end == count && h->begun_live && h->begun_changes == h->changes &&
 		    now - h->begun_ns < VALID_NS;
 		if (!keep) {
 			h->complete = false;
@@ -466,27 +474,40 @@ next_work(struct notify *nt, bool *all, bool *listing)
 	return ns;
 }
 
-/* Let one namespace go of which the kernel believes nothing any more. */
+/* Take out a namespace of which the kernel believes nothing any more; if there are too many, the one that was used least lately. */
 static struct held *
 next_idle(struct notify *nt, int64_t now, int64_t *due_ns)
 {
-	struct held **at, *idle = NULL;
+	struct held *idle = NULL;
 
 	pthread_mutex_lock(&nt->lock);
-	for (at = &nt->held; *at != NULL && idle == NULL;) {
-		struct held *h = *at;
-		if (h->until_ns <= now) {
+	for (struct held *h = nt->held; h != NULL; h = h->next)
+		if (idle == NULL || h->until_ns < idle->until_ns)
 			idle = h;
-			*at = h->next;
-			h->ns->held = NULL;
-			continue;
-		}
-		if (h->until_ns < *due_ns)
-			*due_ns = h->until_ns;
-		at = &h->next;
+	if (idle != NULL && idle->until_ns > now && nt->held_count <= HELD_MAX) {
+		*due_ns = idle->until_ns;
+		idle = NULL;
+	}
+	if (idle != NULL) {
+		struct held **at = &nt->held;
+		while (*at != idle)
+			at = &(*at)->next;
+		*at = idle->next;
+		idle->ns->held = NULL;
+		nt->held_count--;
 	}
 	pthread_mutex_unlock(&nt->lock);
 	return idle;
+}
+
+/* Changes go on coming until the index is let go, and by then the kernel must not believe anything. */
+static void
+let_go(struct notify *nt, struct held *h)
+{
+	forget_all(nt, h->ns);
+	if (h->listed)
+		(void)nt->kernel.forget(nt->kernel.arg, node_id(nt->nodes, h->ns), true);
+	free_held(nt, h);
 }
 
 int64_t
@@ -506,7 +527,7 @@ notify_run(struct notify *nt)
 		node_put(nt->nodes, ns, 1);
 	}
 	while ((idle = next_idle(nt, clock_mono(nt->clock), &due_ns)) != NULL)
-		free_held(nt, idle);
+		let_go(nt, idle);
 	pthread_mutex_lock(&nt->lock);
 	if (nt->retries != NULL && nt->retry_ns < due_ns)
 		due_ns = nt->retry_ns;

@@ -317,6 +317,39 @@ TEST(what_is_not_believed_any_more_is_let_go)
 	end();
 }
 
+/* Who walks through many namespaces leaves few behind, and none that the kernel believes anything of. */
+TEST(only_so_many_namespaces_are_held)
+{
+	struct ns_attr attr = { .mode = 0755 };
+	struct index_entry e;
+	struct index *x;
+	struct node *n;
+	char name[16];
+
+	begin();
+	tell(actors[0], 10);
+	CHECK(!notify_list(notify, ns, orders));
+	for (int i = 0; i < 64; i++) {
+		uint64_t position = 0;
+		now_ns++;
+		snprintf(name, sizeof(name), "n%d", i);
+		REQUIRE(store_ns_create(store, name, &attr) == 0);
+		REQUIRE(node_get(nodes, node_root(nodes), NODE_NAMESPACE, NULL, name, &n) == 0);
+		REQUIRE(index_get(store, name, &x) == 0);
+		while (index_next(x, &position, &e) == 1)
+			;
+		settle();
+		CHECK_EQ_UINT(kernel.attributes + kernel.listings, 0);
+		CHECK(!notify_list(notify, n, x));
+		index_put(x);
+	}
+	settle();
+	CHECK_EQ_UINT(kernel.attributes, 1);
+	CHECK_EQ_UINT(kernel.listings, 1);
+	CHECK_EQ_UINT(kernel.last, node_id(nodes, ns));
+	end();
+}
+
 TEST(an_index_that_is_gone_allows_nothing)
 {
 	begin();
@@ -433,5 +466,6 @@ TESTS(T(a_change_is_told_once), T(what_the_kernel_does_not_believe_needs_no_tell
     T(a_node_that_the_kernel_never_knows_is_given_up), T(an_open_has_it_forgotten_at_once),
     T(another_mode_or_owner_concerns_all_actors), T(a_watch_that_was_lost_concerns_everything),
     T(a_listing_is_kept_until_a_name_comes_or_goes), T(what_is_not_believed_any_more_is_let_go),
+    T(only_so_many_namespaces_are_held),
     T(an_index_that_is_gone_allows_nothing), T(in_the_end_the_kernel_believes_nothing_wrong),
     T(the_thread_begins_and_ends))
