@@ -33,9 +33,10 @@ CFLAGS ?=
 ALL_CFLAGS := -std=c11 -g -D_GNU_SOURCE $(OPT) $(WARN) -I. -MMD -MP -pthread $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(CFLAGS)
 ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 
-# Debian packages: what building and running need, what the tests and the checkers need besides.
+# Debian packages: what building and running need, what the tests, the benches and the checkers need besides.
 DEPS := gcc libc6-dev make pkg-config libnats-dev libfuse3-dev fuse3 libcjson-dev libxxhash-dev nats-server
 TEST_DEPS := acl openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2
+BENCH_DEPS := jq gnuplot-nox
 LINT_DEPS := cppcheck shellcheck
 install_missing = @missing=; for p in $(1); do \
 	dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing+=" $$p"; done; \
@@ -84,9 +85,9 @@ test-nats: test-deps ## the tests of JetStream's behaviour against each nats-ser
 	@$(MAKE) --no-print-directory programs
 	@AETHER='$(BIN)' tests/run-versions
 programs: $(BIN) $(UNIT) $(TOOL) $(CONTRACT)
-bench: deps ## append latency and bulk rate beside nats.c alone
+bench: bench-deps ## speed and growth beside nats.c and tmpfs, in some minutes (QUICK=1: one; ONLY=append,cold): a table, build/bench/
 	@$(MAKE) --no-print-directory $(BIN) $(BENCH)
-	@B='$(B)' AETHER='$(BIN)' tests/bench/run
+	@B='$(B)' AETHER='$(BIN)' OUT='$(B)/bench' tests/bench/run
 lint: lint-deps ## include arrows, cppcheck, shellcheck, sizes, words
 	@tests/lint .
 fuzz: ## run each fuzz target for FUZZ_SECONDS (needs clang)
@@ -105,6 +106,8 @@ deps: ## install what building and running need
 	$(call install_missing,$(DEPS))
 test-deps: ## and what the tests need
 	$(call install_missing,$(DEPS) $(TEST_DEPS))
+bench-deps: ## and what the measurements need
+	$(call install_missing,$(DEPS) $(BENCH_DEPS))
 lint-deps:
 	$(call install_missing,$(DEPS) $(LINT_DEPS))
 clean: ## remove build/
@@ -112,4 +115,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all run stop test unit test-nats programs bench lint fuzz install deps test-deps lint-deps clean help FORCE
+.PHONY: all run stop test unit test-nats programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "entries.h"
 #include "libfuse.h"
 #include "notify.h"
 
@@ -31,6 +32,13 @@ set_times(struct stat *st, int64_t us)
 }
 
 static void
+set_size(struct stat *st, uint64_t size)
+{
+	st->st_size = (off_t)size;
+	st->st_blocks = (blkcnt_t)((size + 511) / 512);
+}
+
+static void
 set_owner(const struct fs_env *env, struct stat *st, uid_t uid, gid_t gid)
 {
 	st->st_uid = env->options.set_uid ? env->options.uid : uid;
@@ -49,14 +57,25 @@ of_root(const struct fs_env *env, struct stat *st)
 	set_times(st, atomic_load(&env->root_changed_us));
 }
 
-static void
+static int
 of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 {
+	enum control_kind kind = control_kind(n->control);
+	int64_t changed_us = env->start_us;
+	uint64_t size = 0;
+
+	if (kind == CONTROL_EVENT || kind == CONTROL_FROM) {
+		int err = entries_stat(n, &size, &changed_us);
+		if (err != 0)
+			return err;
+	}
 	st->st_mode = control_mode(n->control);
 	st->st_nlink = S_ISDIR(st->st_mode) ? 2 : 1;
 	st->st_uid = env->options.set_uid ? env->options.uid : env->uid;
 	st->st_gid = env->options.set_gid ? env->options.gid : env->gid;
-	set_times(st, env->start_us);
+	set_size(st, size);
+	set_times(st, changed_us);
+	return 0;
 }
 
 static int
@@ -83,8 +102,7 @@ of_actor(const struct fs_env *env, const struct ns_info *info, const struct head
 	st->st_mode = S_IFREG | (info->attr.mode & ACTOR_BITS);
 	st->st_nlink = 1;
 	set_owner(env, st, info->attr.uid, info->attr.gid);
-	st->st_size = (off_t)head->size;
-	st->st_blocks = (blkcnt_t)((head->size + 511) / 512);
+	set_size(st, head->size);
 	set_times(st, head->time_us);
 }
 
@@ -175,9 +193,9 @@ attr_get(const struct fs_env *env, struct node *n, struct attr *a)
 	case NODE_ACTOR:
 		return get_actor(env, n, a);
 	case NODE_CONTROL:
-		of_control(env, n, &a->st);
-		a->valid_s = a->entry_valid_s = CONTROL_VALID_S;
-		return 0;
+		a->valid_s = control_kind(n->control) == CONTROL_FROM ? 0 : CONTROL_VALID_S;
+		a->entry_valid_s = CONTROL_VALID_S;
+		return of_control(env, n, &a->st);
 	}
 	return -EIO;
 }

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "../store/name.h"
+#include "entries.h"
 #include "space.h"
 
 struct control_entry {
 	const char *name; /* NULL for a member of a dynamic directory */
 	mode_t mode;
+	enum control_kind kind;
 	/* A file: its text. */
 	int (*text)(struct fs_env *env, const struct node *n, struct buf *out);
 	/* A directory with fixed children. */
@@ -134,8 +136,38 @@ actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
 	return store_head(env->store, node_namespace(dir), name, ENV_ACTOR_AGE_NS, true, &head);
 }
 
+static int
+number_exists(const struct fs_env *env, const struct node *dir, const char *name)
+{
+	(void)env;
+	(void)dir;
+	return entries_check_name(name);
+}
+
+/* The rest of an actor is named by whoever wants it. */
+static int
+list_nothing(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
+{
+	(void)env, (void)dir, (void)fn, (void)arg;
+	return 0;
+}
+
+static const struct control_entry event_member = { .kind = CONTROL_EVENT, .mode = S_IFREG | 0444, .text = entries_text };
+static const struct control_entry from_member = { .kind = CONTROL_FROM, .mode = S_IFREG | 0444 };
+
 static const struct control_entry actor_entries[] = {
 	FILE_ENTRY("version", text_actor_version),
+	{ .name = "events",
+	    .kind = CONTROL_EVENTS,
+	    .mode = S_IFDIR | 0555,
+	    .member = &event_member,
+	    .exists = number_exists,
+	    .list = list_nothing },
+	{ .name = "from",
+	    .mode = S_IFDIR | 0555,
+	    .member = &from_member,
+	    .exists = number_exists,
+	    .list = list_nothing },
 };
 static const struct control_entry actor_member = DIR_ENTRY(NULL, actor_entries);
 
@@ -155,6 +187,12 @@ static const struct control_entry root_entries[] = {
 	FILE_ENTRY_MODE("conflicts", 0400, text_conflicts),
 };
 static const struct control_entry root_tree = DIR_ENTRY(CONTROL_NAME, root_entries);
+
+enum control_kind
+control_kind(const struct control_entry *e)
+{
+	return e->kind;
+}
 
 mode_t
 control_mode(const struct control_entry *e)

@@ -16,6 +16,10 @@
 
 struct control_entry;
 
+/* Most have a text that is made when they are opened, or fixed or few names; the others are in entries.h. */
+enum control_kind { CONTROL_PLAIN, CONTROL_EVENTS, CONTROL_EVENT, CONTROL_FROM };
+enum control_kind control_kind(const struct control_entry *e);
+
 /* File type and permission bits. */
 mode_t control_mode(const struct control_entry *e);
 
@@ -26,7 +30,8 @@ bool control_lists_actors(const struct control_entry *e);
 const struct control_entry *control_tree(const struct node *n);
 
 /*
- * What is called name in a control directory. May block. 0, -ENOENT, -ENAMETOOLONG, or -errno of the store.
+ * What is called name in a control directory. May block. 0, -ENOENT, -ENAMETOOLONG, -EINVAL, or -errno of the store. Whether an
+ * entry of CONTROL_EVENT or CONTROL_FROM exists is for entries_settle to say.
  */
 int control_lookup(
     const struct fs_env *env, const struct node *dir, const char *name, const struct control_entry **out);
@@ -34,10 +39,10 @@ int control_lookup(
 /* Called for each name; returns 0 to go on, else that ends the listing. */
 typedef int (*control_name_fn)(void *arg, const char *name, mode_t mode);
 
-/* The names in a control directory that is not one of actors. May block. 0, -errno of the store, or what fn returned. */
+/* The names in a control directory but CONTROL_EVENTS and one of actors. May block. 0, -errno of the store, or what fn returned. */
 int control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg);
 
-/* The text that a control file has now, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
+/* The text that a control file but CONTROL_FROM has now, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
 int control_text(struct fs_env *env, const struct node *file, struct buf *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include "../store/name.h"
 #include "../store/table.h"
 #include "control.h"
+#include "entries.h"
 #include "notify.h"
 
 #define DOTS 2
@@ -22,6 +23,7 @@ struct dir {
 	struct node *node;   /* counted */
 	struct index *index; /* counted; NULL: the names are in names */
 	struct names names;
+	struct event_list *events; /* of an `events`, which has no names; else NULL */
 	bool used; /* read from the beginning already */
 };
 
@@ -76,6 +78,7 @@ free_dir(struct handle *h)
 {
 	struct dir *d = container_of(h, struct dir, handle);
 
+	event_list_free(d->events);
 	free_names(&d->names);
 	if (d->index != NULL)
 		index_put(d->index);
@@ -108,6 +111,8 @@ check_index(const struct dir *d)
 static int
 fetch(struct dir *d)
 {
+	if (d->node->kind == NODE_CONTROL && control_kind(d->node->control) == CONTROL_EVENTS)
+		return event_list_new(d->env, d->node, &d->events);
 	if (!lists_actors(d->node))
 		return collect(d->env, d->node, &d->names);
 	int err = index_get(d->env->store, node_namespace(d->node), &d->index);
@@ -146,6 +151,8 @@ dir_rewind(struct dir *d)
 	}
 	if (d->index != NULL)
 		return check_index(d);
+	if (d->events != NULL)
+		return event_list_rewind(d->events);
 	int err = collect(d->env, d->node, &names);
 	if (err != 0) {
 		free_names(&names);
@@ -177,6 +184,15 @@ next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 }
 
 static int
+next_event(const struct dir *d, uint64_t position, struct dir_entry *e)
+{
+	e->mode = S_IFREG;
+	e->actor = false;
+	e->next = position + 1;
+	return event_list_at(d->events, position - DOTS, &e->name);
+}
+
+static int
 next_name(const struct dir *d, uint64_t position, struct dir_entry *e)
 {
 	size_t offset;
@@ -205,7 +221,10 @@ dir_next(struct dir *d, uint64_t position, struct dir_entry *e)
 		e->next = position + 1;
 		return 1;
 	}
-	more = d->index != NULL ? next_actor(d, position, e) : next_name(d, position, e);
+	if (d->index != NULL)
+		more = next_actor(d, position, e);
+	else
+		more = d->events != NULL ? next_event(d, position, e) : next_name(d, position, e);
 	if (more == 1)
 		e->ino = node_child_ino(d->node, e->name);
 	return more;

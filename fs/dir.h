@@ -1,9 +1,9 @@
 /*
- * An open directory. Actors are listed from the index of their namespace, however many there are; of other directories the
- * names are kept as they were when it was opened or rewound.
+ * An open directory. Actors are listed from the index of their namespace, however many there are, and events piece by piece
+ * (entries.h); of other directories the names are kept as they were when it was opened or rewound.
  *
  * A position means the same entry as long as the directory is open, so what is there all the time is listed once, whatever
- * comes and goes meanwhile. Several threads may read; rewinding is for one at a time, and the kernel sees to that.
+ * comes and goes meanwhile. One thread at a time: the kernel holds the directory while it reads it through a handle.
  */
 #ifndef AETHER_FS_DIR_H
 #define AETHER_FS_DIR_H
@@ -22,7 +22,7 @@ struct dir;
 int dir_open(struct fs_env *env, struct node *n, struct dir **out);
 
 struct dir_entry {
-	const char *name; /* lives as long as the directory, or until it is rewound */
+	const char *name; /* borrowed until the next call */
 	uint64_t ino;
 	mode_t mode;   /* file type only */
 	uint64_t next; /* position of the entry behind it */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entries.h"
 #include "lines.h"
 #include "notify.h"
 
@@ -19,6 +20,8 @@ struct files {
 struct file {
 	struct fs_env *env;
 	struct node *node; /* counted */
+	struct actor *actor;
+	uint64_t base; /* the byte of the actor where reading begins */
 	bool import;       /* created by this handle and written without O_APPEND */
 
 	/* Guarded by files.lock. */
@@ -109,25 +112,27 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct backend_status status;
-	struct actor *actor;
+	struct actor *actor = NULL;
 	struct file *f;
 	int err = may_open(env, flags, created);
 
-	if (err == 0)
+	if (err == 0 && n->kind == NODE_ACTOR)
 		err = node_actor(env->nodes, n, &actor);
 	if (err != 0)
 		return err;
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
+	f->actor = n->kind == NODE_ACTOR ? actor : entries_from(n, &f->base);
 	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
-		err = actor_head(actor, eventual ? INT64_MAX : 0, eventual, &f->head);
+		err = actor_head(f->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
 		if (err != 0) {
 			free(f);
 			return err;
 		}
 		/* Programs take the size from fstat and read up to there. */
-		notify_opened(env->notify, n, &f->head);
+		if (n->kind == NODE_ACTOR)
+			notify_opened(env->notify, n, &f->head);
 		f->known = true;
 	}
 	store_status(env->store, &status);
@@ -178,7 +183,7 @@ head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
 	pthread_mutex_unlock(&f->lock);
 	if (known && end <= head->size)
 		return 0;
-	int err = actor_head(f->node->actor, ENV_ACTOR_AGE_NS, true, &now);
+	int err = actor_head(f->actor, ENV_ACTOR_AGE_NS, true, &now);
 	/* What the file has seen can be read on while NATS is away, and its end is then where it was. */
 	if (err != 0)
 		return known && (offset < head->size || err == -ETIMEDOUT) ? 0 : err;
@@ -195,19 +200,21 @@ int
 file_read(struct file *f, uint64_t offset, size_t size, struct buf *out)
 {
 	struct head head;
+
+	offset += f->base;
 	int err = head_for(f, offset, offset + size, &head);
 
 	if (err != 0 || size == 0)
 		return err;
 	/* The end, or the place from where on the chain does not hold. */
 	if (offset >= head.size)
-		return (int)actor_read(f->node->actor, &head, offset, 0, NULL);
+		return (int)actor_read(f->actor, &head, offset, 0, NULL);
 	if (size > head.size - offset)
 		size = head.size - offset;
 	if (buf_reserve(out, size) == NULL)
 		return -ENOMEM;
 	while (out->len < size) {
-		ssize_t n = actor_read(f->node->actor, &head, offset + out->len, size - out->len, out->p + out->len);
+		ssize_t n = actor_read(f->actor, &head, offset + out->len, size - out->len, out->p + out->len);
 		if (n < 0 && out->len == 0)
 			return (int)n;
 		if (n <= 0)

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "entries.h"
+
 #define ROOT_NODEID 1 /* FUSE_ROOT_ID, without including libfuse for it */
 #define ROOT_INO 1
 
@@ -46,6 +48,8 @@ free_node(struct node *n)
 {
 	if (n->kind == NODE_ACTOR && n->actor != NULL)
 		actor_put(n->actor);
+	if (n->kind == NODE_CONTROL)
+		entry_free(atomic_load(&n->entry));
 	free(n);
 }
 

@@ -24,6 +24,7 @@
 #include "../store/table.h"
 
 struct control_entry;
+struct entry;
 struct held;
 struct node_table;
 
@@ -39,8 +40,12 @@ struct node {
 		const struct control_entry *control; /* NODE_CONTROL */
 		struct held *held;                   /* NODE_NAMESPACE: notify.c's, guarded by its lock */
 	};
-	/* Of actors, and notify.c's: the sequence of the head whose attributes the kernel may believe for long. */
-	_Atomic uint64_t told;
+	union {
+		/* NODE_ACTOR, and notify.c's: the sequence of the head whose attributes the kernel may believe for long. */
+		_Atomic uint64_t told;
+		/* NODE_CONTROL: of a numbered entry, set once it is known to exist; owned (entries.c). */
+		_Atomic(struct entry *) entry;
+	};
 	_Atomic bool made; /* set last; whoever gets the node from the kernel reads it first */
 	enum node_kind kind : 8;
 	bool pending; /* in the queue of notify.c, guarded by its lock */

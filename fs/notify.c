@@ -315,7 +315,7 @@ static void
 actor_changed(struct notify *nt, const struct node *ns, const char *name, const struct head *head, bool is_new)
 {
 	struct node *n = node_find(nt->nodes, ns, name);
-	uint64_t told = n != NULL ? atomic_load(&n->told) : 0;
+	uint64_t told = n != NULL && n->kind == NODE_ACTOR ? atomic_load(&n->told) : 0;
 	bool changed = told != 0 && (head == NULL || told != head->seq);
 
 	if (changed || is_new || head == NULL) {

@@ -28,6 +28,13 @@ file_of(const struct fs_env *env, const struct fuse_file_info *fi)
 	return ops_handle(env, fi);
 }
 
+/* Is what is open a struct file? Else it is a control file. */
+static bool
+is_file(const struct node *n)
+{
+	return n->kind == NODE_ACTOR || control_kind(n->control) == CONTROL_FROM;
+}
+
 /* An open control file: its text as it was when it was opened. */
 struct control_file {
 	struct handle handle;
@@ -71,8 +78,6 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 	struct control_file *c;
 	int err;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
-		return -EPERM;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
@@ -90,7 +95,7 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 }
 
 static int
-open_actor(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
+open_file(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
 {
 	struct file *f;
 	int err = file_open(env, n, fi->flags, false, &f);
@@ -113,9 +118,13 @@ void
 ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *n = ops_node(req, ino);
-	bool actor = n->kind == NODE_ACTOR;
-	int err = actor ? open_actor(ops_env(req), n, fi) : open_control(ops_env(req), n, fi);
+	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
+	int err = -EPERM;
 
+	if (is_file(n) && (n->kind == NODE_ACTOR || !writing))
+		err = open_file(ops_env(req), n, fi);
+	else if (!writing)
+		err = open_control(ops_env(req), n, fi);
 	if (err != 0) {
 		ops_reply_error(req, err);
 		return;
@@ -123,7 +132,7 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* When the open was interrupted there will be no release. */
 	if (fuse_reply_open(req, fi) != -ENOENT)
 		return;
-	if (actor)
+	if (is_file(n))
 		file_free(file_of(ops_env(req), fi));
 	else
 		close_control(ops_env(req), fi);
@@ -145,10 +154,10 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	struct buf out = { 0 };
 	int err;
 
-	if (ops_node(req, ino)->kind == NODE_CONTROL)
-		err = read_control(&control_of(ops_env(req), fi)->text, (uint64_t)offset, size, &out);
-	else
+	if (is_file(ops_node(req, ino)))
 		err = file_read(file_of(ops_env(req), fi), (uint64_t)offset, size, &out);
+	else
+		err = read_control(&control_of(ops_env(req), fi)->text, (uint64_t)offset, size, &out);
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
@@ -243,7 +252,7 @@ submit_empty(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind 
 void
 ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (ops_node(req, ino)->kind == NODE_ACTOR)
+	if (is_file(ops_node(req, ino)))
 		submit_empty(req, fi, FILE_FLUSH);
 	else
 		fuse_reply_err(req, 0);
@@ -253,7 +262,7 @@ void
 ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
-	if (ops_node(req, ino)->kind == NODE_ACTOR)
+	if (is_file(ops_node(req, ino)))
 		submit_empty(req, fi, FILE_SYNC);
 	else
 		fuse_reply_err(req, 0);
@@ -272,7 +281,7 @@ released(struct file_op *op, int err, size_t written)
 void
 ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (ops_node(req, ino)->kind == NODE_ACTOR) {
+	if (is_file(ops_node(req, ino))) {
 		file_close(file_of(ops_env(req), fi), released, req);
 		return;
 	}

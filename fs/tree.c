@@ -7,6 +7,7 @@
 #include "../store/name.h"
 #include "attr.h"
 #include "control.h"
+#include "entries.h"
 
 /* A name that nothing can have is not there, except that one is told when it is too long, as everywhere. */
 static int
@@ -51,9 +52,20 @@ static int
 lookup_control(const struct fs_env *env, struct node *dir, const char *name, struct node **out)
 {
 	const struct control_entry *e;
+	struct node *n;
 	int err = control_lookup(env, dir, name, &e);
 
-	return err != 0 ? err : node_get(env->nodes, dir, NODE_CONTROL, e, name, out);
+	if (err == 0)
+		err = node_get(env->nodes, dir, NODE_CONTROL, e, name, &n);
+	if (err != 0)
+		return err;
+	if (control_kind(e) == CONTROL_EVENT || control_kind(e) == CONTROL_FROM)
+		err = entries_settle(env, n);
+	if (err != 0)
+		node_put(env->nodes, n, 1);
+	else
+		*out = n;
+	return err;
 }
 
 int

@@ -30,17 +30,17 @@ struct refusal {
 };
 
 static int
-note_number(void *arg, struct json_member m)
+note_number(void *arg, const struct json_member *m)
 {
 	struct refusal *r = arg;
 	char *to = NULL;
 
-	if (span_eq(m.key, SPAN("currentVersion")))
+	if (span_eq(m->key, SPAN("currentVersion")))
 		to = r->current;
-	else if (span_eq(m.key, SPAN("attemptedVersion")))
+	else if (span_eq(m->key, SPAN("attemptedVersion")))
 		to = r->attempted;
-	if (to != NULL && m.value.len < sizeof(r->current))
-		memcpy(to, m.value.p, m.value.len);
+	if (to != NULL && m->value.len < sizeof(r->current))
+		memcpy(to, m->value.p, m->value.len);
 	return 0;
 }
 
@@ -48,12 +48,15 @@ static int
 report_conflict(const struct append_job *job)
 {
 	struct refusal r = { "?", "?" };
-	char text[4096], minified[4096];
+	struct arena arena = { 0 };
+	struct span minified;
+	char text[4096];
 	const char *why;
 	ssize_t n = fgetxattr(job->fd, "user.aether.conflict", text, sizeof(text));
 
 	if (n > 0)
-		json_object(text, (size_t)n, minified, note_number, &r, &why);
+		json_object((struct span){ text, (size_t)n }, &arena, note_number, &r, &minified, &why);
+	arena_free(&arena);
 	cli_fail("version conflict: %s is at version %s, attempted %s", job->path, r.current, r.attempted);
 	return CLI_CONFLICT;
 }

@@ -14,15 +14,15 @@ struct keys {
 };
 
 static int
-note_key(void *arg, struct json_member m)
+note_key(void *arg, const struct json_member *m)
 {
 	struct keys *keys = arg;
 
-	if (span_eq(m.key, SPAN("eventType")))
+	if (span_eq(m->key, SPAN("eventType")))
 		keys->type = true;
-	else if (span_eq(m.key, SPAN("version")))
+	else if (span_eq(m->key, SPAN("version")))
 		keys->version = true;
-	else if (span_eq(m.key, SPAN("id")))
+	else if (span_eq(m->key, SPAN("id")))
 		keys->id = true;
 	return 0;
 }
@@ -110,11 +110,9 @@ put_object(struct compose *c, struct span object, const struct keys *keys, struc
 int
 compose_line(struct compose *c, struct span input, struct buf *out, const char **why)
 {
-	struct buf object = { 0 };
+	struct arena arena = { 0 };
+	struct span object;
 	struct keys keys = { 0 };
-	ssize_t len;
-	char *to;
-	int err;
 
 	if (c->version > EVENT_VERSION_MAX) {
 		*why = "there is no version after the highest";
@@ -122,11 +120,9 @@ compose_line(struct compose *c, struct span input, struct buf *out, const char *
 	}
 	if (c->type == NULL && (input.len == 0 || input.p[0] != '{'))
 		return put_text(c, input, out);
-	to = buf_reserve(&object, input.len + 1);
-	if (to == NULL)
-		return -ENOMEM;
-	len = json_object(input.p, input.len, to, note_key, &keys, why);
-	err = len < 0 ? (int)len : put_object(c, (struct span){ to, (size_t)len }, &keys, out, why);
-	buf_free(&object);
+	int err = json_object(input, &arena, note_key, &keys, &object, why);
+	if (err == 0)
+		err = put_object(c, object, &keys, out, why);
+	arena_free(&arena);
 	return err == 0 && out->failed ? -ENOMEM : err;
 }

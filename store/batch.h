@@ -17,12 +17,9 @@
 #include "record.h"
 #include "store.h"
 
-/* Ids whose random bytes are drawn at once, at most. */
-#define BATCH_DRAW 64
-
 struct batch_line {
 	struct event event; /* as the user wrote it */
-	struct span id;     /* the user's or one made here */
+	struct span id;     /* the user's, or the text of one made here, which is absent until it is asked for */
 	size_t number;      /* of the input line, from 1 */
 	size_t end;         /* bytes of the input up to and with this line */
 	uint64_t stored;    /* the version under which the event is stored already; 0: it is not, as far as is known */
@@ -39,11 +36,13 @@ struct batch {
 	size_t index_mask;
 	size_t size;       /* bytes of the input */
 	struct span actor; /* borrowed */
-	struct span now;   /* the timestamp of events without one */
 	int64_t now_us;
-	unsigned char random[BATCH_DRAW * UUID_RANDOM];
-	size_t random_left; /* bytes at the end of random that no id has used */
-	size_t failed_line; /* after an error: the number of the input line, from 1 */
+	struct event_frame frame; /* with the timestamp of events without one */
+	uint64_t *tails;          /* of the ids made here, one a line */
+	char made_id[UUID_LEN + 1];  /* one of those; its tail changes */
+	char first_id[UUID_LEN + 1]; /* of the record that was encoded last */
+	size_t encoded_max;          /* no encoding of all lines is longer, in bytes */
+	size_t failed_line;          /* after an error: the number of the input line, from 1 */
 	const char *why;    /* after an error: static text */
 };
 
@@ -62,7 +61,7 @@ bool batch_left(const struct batch *b);
 struct batch_record {
 	size_t consumed;      /* bytes of the input that are stored once this record is */
 	uint64_t version;     /* of the last of these events */
-	struct span first_id; /* of the record's first event */
+	struct span first_id; /* of the record's first event; valid until the next encoding */
 	size_t lines;         /* how many of the batch's lines consumed covers */
 };
 

@@ -252,3 +252,32 @@ cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t
 	*before_seq = at < f->count ? f->blocks[at]->base.seq : UINT64_MAX;
 	pthread_mutex_unlock(&f->lock);
 }
+
+bool
+cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct head *lo, struct head *hi)
+{
+	bool inside = false;
+
+	pthread_mutex_lock(&f->lock);
+	size_t from = 0, to = f->count;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		if (head_key(&f->blocks[mid]->end, key) < value)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	const struct head *before = from > 0 ? &f->blocks[from - 1]->end : lo;
+	const struct head *behind = from < f->count ? &f->blocks[from]->base : hi;
+	if (from < f->count && head_key(behind, key) < value) {
+		before = behind;
+		behind = &f->blocks[from]->end;
+		inside = true;
+	}
+	if (before->seq > lo->seq)
+		*lo = *before;
+	if (behind->seq < hi->seq)
+		*hi = *behind;
+	pthread_mutex_unlock(&f->lock);
+	return inside;
+}

@@ -10,6 +10,7 @@
 #define AETHER_STORE_CACHE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,5 +54,11 @@ size_t cache_read(struct cache *c, struct cache_file *f, uint64_t offset, size_t
  * offset (all zeros if there is none), *before_seq the sequence of the record that the next block behind offset continues (UINT64_MAX if none).
  */
 void cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq);
+
+/*
+ * Narrow the part of the chain that holds the first event whose key is value or more: on entry and on return that lies behind *lo and
+ * not behind *hi. Returns whether all that is left of it is cached.
+ */
+bool cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct head *lo, struct head *hi);
 
 #endif

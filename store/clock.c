@@ -1,5 +1,6 @@
 #include "clock.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <time.h>
 
 #define US_PER_SEC 1000000LL
+#define UUID_TAIL_MAX (((uint64_t)1 << 62) - 1)
 #define SEC_PER_DAY 86400LL
 /* The last microsecond of the year 9999. */
 #define WALL_US_MAX (253402300800LL * US_PER_SEC - 1)
@@ -246,30 +248,55 @@ clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us)
 	return 0;
 }
 
+/* Write 8 hexadecimal digits, the highest first. All at once: one nibble a byte, then to each what makes it a digit. */
+static inline char *
+put_hex8(char *to, uint32_t value)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t v = __builtin_bswap32(value);
+
+	v = (v | v << 16) & 0x0000ffff0000ffffu;
+	v = (v | v << 8) & 0x00ff00ff00ff00ffu;
+	v = (v >> 4 & 0x000f000f000f000fu) | (v & 0x000f000f000f000fu) << 8;
+	uint64_t letters = (v + 6 * ones) >> 4 & ones;
+	v = htole64(v + '0' * ones + letters * ('a' - '0' - 10));
+	memcpy(to, &v, sizeof(v));
+	return to + sizeof(v);
+}
+
+/* In their place in id, after the third dash. */
+void
+clock_uuid7_set_tail(char id[UUID_LEN + 1], uint64_t tail)
+{
+	enum { AT = 19, GROUP = 4 };
+	char digits[16];
+
+	tail = (tail & UUID_TAIL_MAX) | (uint64_t)1 << 63;
+	put_hex8(put_hex8(digits, (uint32_t)(tail >> 32)), (uint32_t)tail);
+	memcpy(id + AT, digits, GROUP);
+	memcpy(id + AT + GROUP + 1, digits + GROUP, sizeof(digits) - GROUP);
+}
+
 void
 clock_uuid7_at(int64_t wall_us, const unsigned char random[UUID_RANDOM], char out[UUID_LEN + 1])
 {
-	static const char hex[] = "0123456789abcdef";
 	uint64_t us = wall_us < 0 ? 0 : (uint64_t)wall_us;
 	uint64_t ms = us / 1000;
-	uint64_t fraction = us % 1000 * 4096 / 1000;
-	unsigned char b[16];
+	uint32_t fraction = (uint32_t)(us % 1000 * 4096 / 1000);
+	uint64_t tail;
+	char digits[16];
 
-	for (int i = 0; i < 6; i++)
-		b[i] = (unsigned char)(ms >> (40 - 8 * i));
-	b[6] = (unsigned char)(0x70 | fraction >> 8);
-	b[7] = (unsigned char)fraction;
-	memcpy(b + 8, random, UUID_RANDOM);
-	b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-
-	char *to = out;
-	for (int i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*to++ = '-';
-		*to++ = hex[b[i] >> 4];
-		*to++ = hex[b[i] & 15];
-	}
-	*to = '\0';
+	put_hex8(put_hex8(digits, (uint32_t)(ms >> 16)), (uint32_t)ms << 16 | 0x7000 | fraction);
+	memcpy(out, digits, 8);
+	out[8] = '-';
+	memcpy(out + 9, digits + 8, 4);
+	out[13] = '-';
+	memcpy(out + 14, digits + 12, 4);
+	out[18] = '-';
+	out[23] = '-';
+	out[UUID_LEN] = '\0';
+	memcpy(&tail, random, sizeof(tail));
+	clock_uuid7_set_tail(out, be64toh(tail));
 }
 
 void
@@ -279,4 +306,26 @@ clock_uuid7(const struct clock *c, char out[UUID_LEN + 1])
 
 	c->random(c, random, sizeof(random));
 	clock_uuid7_at(c->wall_us(c), random, out);
+}
+
+void
+clock_uuid7_tails(const struct clock *c, uint64_t *tails, size_t n)
+{
+	enum { DRAW = 256 };
+	uint32_t steps[DRAW];
+	uint64_t tail;
+
+	if (n == 0)
+		return;
+	c->random(c, &tail, sizeof(tail));
+	/* Half of all tails lie above, for the steps to go to. */
+	tail = le64toh(tail) & UUID_TAIL_MAX / 2;
+	tails[0] = tail;
+	for (size_t i = 1; i < n; i++) {
+		size_t drawn = (i - 1) % DRAW;
+		if (drawn == 0)
+			c->random(c, steps, (n - i < DRAW ? n - i : DRAW) * sizeof(steps[0]));
+		tail += (uint64_t)le32toh(steps[drawn]) + 1;
+		tails[i] = tail;
+	}
 }

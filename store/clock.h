@@ -59,11 +59,16 @@ int clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us);
  */
 void clock_uuid7(const struct clock *c, char out[UUID_LEN + 1]);
 
-/*
- * The same from a time and UUID_RANDOM bytes of randomness: for those who make many and ask for the time and the
- * random bytes of all of them once, because each is a system call.
- */
+/* The same from a time and UUID_RANDOM bytes of randomness. */
 #define UUID_RANDOM 8
 void clock_uuid7_at(int64_t wall_us, const unsigned char random[UUID_RANDOM], char out[UUID_LEN + 1]);
+
+/*
+ * For those who make many of one moment: n tails, each the 62 random bits that end a UUID. The first is random and each
+ * other a random step of 1 to 2^32 above the one before (RFC 9562 section 6.2, method 2), so that the ids ascend and cost
+ * half the randomness. clock_uuid7_set_tail makes the UUID in id, of that moment, the one with that tail.
+ */
+void clock_uuid7_tails(const struct clock *c, uint64_t *tails, size_t n);
+void clock_uuid7_set_tail(char id[UUID_LEN + 1], uint64_t tail);
 
 #endif

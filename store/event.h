@@ -30,6 +30,7 @@ struct event {
 	struct span timestamp; /* RFC 3339, as written */
 	struct span data;      /* a JSON object */
 	struct span metadata;  /* a JSON object of strings */
+	bool plain; /* id, type and command_id are known to hold nothing that JSON escapes; false is always right */
 };
 
 /*
@@ -37,14 +38,39 @@ struct event {
  * is the data of an event of type Event, anything else is the text of an event of type Text. Stored lines are read by
  * the same function.
  *
- * The event's spans point into arena, or into static text; line may go away. Returns 0; -EILSEQ (NUL or not UTF-8);
+ * The event's spans point into line, into arena, or into static text. Returns 0; -EILSEQ (NUL or not UTF-8);
  * -EINVAL (malformed, unknown or repeated key, wrong type or range); -ENOMEM. An object may nest JSON_DEPTH_MAX deep as
  * it will be stored, so one less if it is data without eventType. On failure *why is a static text for the log and
  * names the key.
  */
 int event_parse(struct span line, struct arena *arena, struct event *ev, const char **why);
 
-/* Append the canonical line, newline included. Every field but command_id and metadata must be present. */
+/* Is the text what event_parse does not refuse with -EILSEQ? A text of many lines is if all of them are. */
+bool event_is_text(struct span text);
+
+/* event_parse for a line of which event_is_text is known. */
+int event_parse_text(struct span line, struct arena *arena, struct event *ev, const char **why);
+
+/* What the lines of one actor that are stamped together share, in the form in which it is written. */
+struct event_frame {
+	struct span actor; /* key and value of actorId */
+	struct span stamp; /* the same and those of timestamp */
+};
+
+/* The frame's text lies in arena. timestamp is one of RFC 3339. 0 or -ENOMEM. */
+int event_frame(struct event_frame *f, struct span actor, struct span timestamp, struct arena *arena);
+
+/* No line of ev is longer whose version is its, whose id is in ev or as long as id_len, and whose frame is f. */
+size_t event_size_max(const struct event *ev, size_t id_len, const struct event_frame *f);
+
+/*
+ * Write the canonical line, newline included, to memory with room for event_size_max; returns where the next byte goes.
+ * version is in decimal. Of ev its own id, if it has one, else id is written, which needs no escapes; its own timestamp,
+ * if it has one, else the frame's; always the frame's actor.
+ */
+char *event_write(char *to, const struct event *ev, struct span version, struct span id, const struct event_frame *f);
+
+/* Append the canonical line of one event. Every field but command_id and metadata must be present. */
 void event_encode(const struct event *ev, struct buf *out);
 
 /*

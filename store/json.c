@@ -5,53 +5,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define EACH_BYTE(c) ((uint64_t)(c) * 0x0101010101010101u)
+
 /*
- * The scanner copies no byte by itself: what lies between two pieces of white space goes to out in one run.
+ * The scanner goes over the text once, a word at a time where it can, and hands on what it finds where it lies. Only
+ * when it meets white space does it begin a copy without: of all before it, and from there on of each run between two
+ * pieces of white space.
+ *
+ * The functions take the place where they begin and return the one behind what they have read, NULL after a failure.
  */
 struct scan {
-	const char *p;
+	const char *text;
 	const char *end;
-	const char *run; /* from here to p, not yet copied */
-	char *out;
+	const char *object; /* the outermost */
+	const char *run;    /* from here on nothing has been copied */
+	char *copy;         /* of the object; NULL until there is white space in it */
+	char *out;          /* where the copy goes on */
+	struct arena *arena; /* NULL: white space is a failure */
 	int deepest; /* reached inside the member of the outermost object that is being read */
 	json_member_fn fn;
 	void *arg;
+	int err;
 	const char *why;
 };
 
-static int
+static const char *
 refuse(struct scan *s, const char *why)
 {
+	s->err = -EINVAL;
 	s->why = why;
-	return -EINVAL;
-}
-
-/* The top bit of each byte of the result says whether that byte of v is zero; right up to the lowest that is. */
-static inline uint64_t
-zero_bytes(uint64_t v)
-{
-	return (v - 0x0101010101010101u) & ~v & 0x8080808080808080u;
-}
-
-/*
- * How many of the 8 bytes in v, in memory order, come before the first that a string cannot hold as it is: a quote, a
- * backslash or a control character.
- */
-static inline unsigned
-plain_bytes(uint64_t v)
-{
-	uint64_t quote = zero_bytes(v ^ 0x2222222222222222u);
-	uint64_t backslash = zero_bytes(v ^ 0x5c5c5c5c5c5c5c5cu);
-	uint64_t control = (v - 0x2020202020202020u) & ~v & 0x8080808080808080u;
-	uint64_t special = quote | backslash | control;
-
-	return special == 0 ? 8 : (unsigned)__builtin_ctzll(special) / 8;
-}
-
-static inline bool
-is_plain(char c)
-{
-	return c != '"' && c != '\\' && (unsigned char)c >= 0x20;
+	return NULL;
 }
 
 static inline uint64_t
@@ -63,31 +46,92 @@ load8(const char *p)
 	return le64toh(v);
 }
 
-/* How many bytes from p come before the first that a string cannot hold as it is. */
-static inline size_t
-plain_run(const char *p, const char *end)
+static uint64_t
+load_last(const char *text, const char *end, const char *p)
 {
-	const char *start = p;
+	size_t left = (size_t)(end - p);
+	uint64_t v = 0;
 
-	while (end - p >= 8) {
-		unsigned n = plain_bytes(load8(p));
-		p += n;
-		if (n < 8)
-			return (size_t)(p - start);
-	}
-	while (p < end && is_plain(*p))
-		p++;
-	return (size_t)(p - start);
+	if (left == 0)
+		return 0;
+	if (end - text >= 8)
+		return load8(end - 8) >> (64 - 8 * left);
+	while (left > 0)
+		v = v << 8 | (unsigned char)p[--left];
+	return v;
 }
 
-static void
-end_run(struct scan *s)
+/* The 8 bytes from p, the first one lowest; zeros for those behind the end. */
+static inline uint64_t
+load(const char *text, const char *end, const char *p)
 {
-	size_t n = (size_t)(s->p - s->run);
+	return end - p >= 8 ? load8(p) : load_last(text, end, p);
+}
 
-	memcpy(s->out, s->run, n);
+/*
+ * Of the bytes in v that a string cannot hold as they are, quotes, backslashes and control characters, the top bit. A
+ * subtraction borrows from the bytes above one that is found, so the lowest is right and the rest may not be.
+ */
+static inline uint64_t
+special_bytes(uint64_t v)
+{
+	uint64_t control = v - EACH_BYTE(0x20);
+	uint64_t quote = (v ^ EACH_BYTE('"')) - EACH_BYTE(1);
+	uint64_t backslash = (v ^ EACH_BYTE('\\')) - EACH_BYTE(1);
+
+	return (control | quote | backslash) & ~v & EACH_BYTE(0x80);
+}
+
+/* Likewise of those that are no decimal digits: what is up to 9 once '0' is taken off stays below the top bit. */
+static inline uint64_t
+other_than_digits(uint64_t v)
+{
+	uint64_t value = v ^ EACH_BYTE('0');
+
+	return ((value + EACH_BYTE(0x80 - 10)) | value) & EACH_BYTE(0x80);
+}
+
+static inline size_t
+first_byte(uint64_t tops)
+{
+	return (size_t)__builtin_ctzll(tops) / 8;
+}
+
+/* Where from p on the first byte is that a string cannot hold as it is, or the end. */
+static inline const char *
+after_plain(const char *text, const char *end, const char *p)
+{
+	for (;; p += 8) {
+		uint64_t special = special_bytes(load(text, end, p));
+		if (special != 0)
+			return p + first_byte(special);
+	}
+}
+
+static bool
+end_run(struct scan *s, const char *p)
+{
+	enum { CHUNK = 16 };
+	size_t n = (size_t)(p - s->run);
+
+	if (s->copy == NULL) {
+		if (s->arena == NULL)
+			return false;
+		s->copy = s->out = arena_alloc(s->arena, (size_t)(s->end - s->object) + CHUNK);
+		if (s->copy == NULL) {
+			s->err = -ENOMEM;
+			s->why = "out of memory";
+			return false;
+		}
+	}
+	/* Runs are short mostly; some bytes too many are overwritten, or lie in the room behind. */
+	if (n <= CHUNK && s->end - s->run >= CHUNK)
+		memcpy(s->out, s->run, CHUNK);
+	else
+		memcpy(s->out, s->run, n);
 	s->out += n;
-	s->run = s->p;
+	s->run = p;
+	return true;
 }
 
 static inline bool
@@ -96,24 +140,29 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static inline void
-skip_space(struct scan *s)
+static const char *
+leave_out_space(struct scan *s, const char *p)
 {
-	if (s->p == s->end || !is_space(*s->p))
-		return;
-	end_run(s);
-	while (s->p < s->end && is_space(*s->p))
-		s->p++;
-	s->run = s->p;
+	if (!is_space(*p))
+		return p;
+	if (!end_run(s, p))
+		return NULL;
+	while (p < s->end && is_space(*p))
+		p++;
+	s->run = p;
+	return p;
+}
+
+static inline const char *
+skip_space(struct scan *s, const char *p)
+{
+	return p == s->end || (unsigned char)*p > ' ' ? p : leave_out_space(s, p);
 }
 
 static inline bool
-take(struct scan *s, char c)
+is_at(const struct scan *s, const char *p, char c)
 {
-	if (s->p == s->end || *s->p != c)
-		return false;
-	s->p++;
-	return true;
+	return p < s->end && *p == c;
 }
 
 /* The four hexadecimal digits at p, or -1. */
@@ -144,8 +193,21 @@ escape_len(const char *p, const char *end)
 {
 	if (end - p < 2)
 		return 0;
-	if (p[1] != 'u')
-		return p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL ? 2 : 0;
+	switch (p[1]) {
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't':
+		return 2;
+	case 'u':
+		break;
+	default:
+		return 0;
+	}
 
 	int unit = hex4(p + 2, end);
 	if (unit < 0 || (unit >= 0xdc00 && unit <= 0xdfff))
@@ -158,208 +220,271 @@ escape_len(const char *p, const char *end)
 	return low >= 0xdc00 && low <= 0xdfff ? 12 : 0;
 }
 
-static int
-scan_string(struct scan *s)
+static const char *
+scan_rest_of_string(struct scan *s, const char *p)
 {
-	const char *end = s->end;
-
-	if (!take(s, '"'))
-		return refuse(s, "not JSON: a string in quotes is missing");
-	for (const char *p = s->p;;) {
-		p += plain_run(p, end);
-		if (p == end)
+	for (;;) {
+		if (p == s->end)
 			return refuse(s, "not JSON: a string has no end");
-		if (*p == '"') {
-			s->p = p + 1;
-			return 0;
-		}
+		if (*p == '"')
+			return p + 1;
 		if (*p != '\\')
 			return refuse(s, "not JSON: a control character in a string");
-		size_t n = escape_len(p, end);
+		size_t n = escape_len(p, s->end);
 		if (n == 0)
 			return refuse(s, "not JSON: a malformed escape in a string");
-		p += n;
+		p = after_plain(s->text, s->end, p + n);
 	}
 }
 
-/* Returns whether there was a digit. */
-static bool
-scan_digits(struct scan *s)
+static inline const char *
+scan_string(struct scan *s, const char *p)
 {
-	const char *start = s->p;
-
-	while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
-		s->p++;
-	return s->p > start;
+	if (!is_at(s, p, '"'))
+		return refuse(s, "not JSON: a string in quotes is missing");
+	p = after_plain(s->text, s->end, p + 1);
+	return is_at(s, p, '"') ? p + 1 : scan_rest_of_string(s, p);
 }
 
-static int
-scan_number(struct scan *s)
+static inline const char *
+skip_digits(const struct scan *s, const char *p)
 {
-	take(s, '-');
-	if (!take(s, '0') && !scan_digits(s))
-		return refuse(s, "not JSON: not a value");
-	if (take(s, '.') && !scan_digits(s))
-		return refuse(s, "not JSON: a malformed number");
-	if (take(s, 'e') || take(s, 'E')) {
-		if (!take(s, '+'))
-			take(s, '-');
-		if (!scan_digits(s))
-			return refuse(s, "not JSON: a malformed number");
+	for (;; p += 8) {
+		uint64_t other = other_than_digits(load(s->text, s->end, p));
+		if (other != 0)
+			return p + first_byte(other);
 	}
-	return 0;
 }
 
-static int
-scan_word(struct scan *s, struct span word)
+static const char *
+scan_fraction(struct scan *s, const char *p)
 {
-	if ((size_t)(s->end - s->p) < word.len || memcmp(s->p, word.p, word.len) != 0)
-		return refuse(s, "not JSON: not a value");
-	s->p += word.len;
-	return 0;
+	static const char why[] = "not JSON: a malformed number";
+
+	if (is_at(s, p, '.')) {
+		const char *digits = p + 1;
+		p = skip_digits(s, digits);
+		if (p == digits)
+			return refuse(s, why);
+	}
+	if (is_at(s, p, 'e') || is_at(s, p, 'E')) {
+		const char *digits = p + 1;
+		if (is_at(s, digits, '+') || is_at(s, digits, '-'))
+			digits++;
+		p = skip_digits(s, digits);
+		if (p == digits)
+			return refuse(s, why);
+	}
+	return p;
 }
 
-static int scan_object(struct scan *s, int depth);
-static int scan_array(struct scan *s, int depth);
+static inline const char *
+scan_number(struct scan *s, const char *p)
+{
+	const char *digits = p + is_at(s, p, '-');
+
+	p = is_at(s, digits, '0') ? digits + 1 : skip_digits(s, digits);
+	if (p == digits)
+		return refuse(s, "not JSON: not a value");
+	return is_at(s, p, ',') || is_at(s, p, '}') ? p : scan_fraction(s, p);
+}
+
+static inline const char *
+scan_word(struct scan *s, const char *p, struct span word)
+{
+	if ((size_t)(s->end - p) < word.len || memcmp(p, word.p, word.len) != 0)
+		return refuse(s, "not JSON: not a value");
+	return p + word.len;
+}
+
+static const char *scan_object(struct scan *s, const char *p, int depth);
+static const char *scan_array(struct scan *s, const char *p, int depth);
+
+static const char *
+scan_other_value(struct scan *s, const char *p, int depth)
+{
+	if (p == s->end)
+		return refuse(s, "not JSON: it ends too early");
+	switch (*p) {
+	case '{':
+		return scan_object(s, p, depth + 1);
+	case '[':
+		return scan_array(s, p, depth + 1);
+	case 't':
+		return scan_word(s, p, SPAN("true"));
+	case 'f':
+		return scan_word(s, p, SPAN("false"));
+	case 'n':
+		return scan_word(s, p, SPAN("null"));
+	default:
+		return scan_number(s, p);
+	}
+}
 
 /* depth counts the objects and arrays that the value is in. */
-static int
-scan_value(struct scan *s, int depth)
+static inline const char *
+scan_value(struct scan *s, const char *p, int depth)
 {
-	if (s->p == s->end)
-		return refuse(s, "not JSON: it ends too early");
-	switch (*s->p) {
-	case '"':
-		return scan_string(s);
-	case '{':
-		return scan_object(s, depth + 1);
-	case '[':
-		return scan_array(s, depth + 1);
-	case 't':
-		return scan_word(s, SPAN("true"));
-	case 'f':
-		return scan_word(s, SPAN("false"));
-	case 'n':
-		return scan_word(s, SPAN("null"));
-	default:
-		return scan_number(s);
-	}
+	return is_at(s, p, '"') ? scan_string(s, p) : scan_other_value(s, p, depth);
 }
 
-/* One "key":value, with the white space around both. */
-static int
-scan_member(struct scan *s, int depth)
+/* The colon that follows a key, and the white space around it. */
+static inline const char *
+scan_colon(struct scan *s, const char *p)
 {
-	const char *key = s->p + 1;
-	int err = scan_string(s);
-	if (err != 0)
-		return err;
-	const char *key_end = s->p - 1;
-
-	skip_space(s);
-	if (!take(s, ':'))
-		return refuse(s, "not JSON: a ':' is missing after a key");
-	skip_space(s);
-
-	if (depth > 1 || s->fn == NULL) {
-		err = scan_value(s, depth);
-	} else {
-		end_run(s);
-		const char *value = s->out;
-		s->deepest = depth;
-		err = scan_value(s, depth);
-		if (err != 0)
-			return err;
-		end_run(s);
-		struct json_member m = {
-			.key = { key, (size_t)(key_end - key) },
-			.value = { value, (size_t)(s->out - value) },
-			.depth = s->deepest - depth,
-		};
-		err = s->fn(s->arg, m);
+	if (!is_at(s, p, ':')) {
+		p = skip_space(s, p);
+		if (p == NULL)
+			return NULL;
+		if (!is_at(s, p, ':'))
+			return refuse(s, "not JSON: a ':' is missing after a key");
 	}
-	if (err == 0)
-		skip_space(s);
-	return err;
+	return skip_space(s, p + 1);
 }
 
-/* Take the bracket that opens an object or array. */
-static int
-scan_enter(struct scan *s, char bracket, int depth)
+static inline const char *
+scan_member(struct scan *s, const char *p, int depth)
+{
+	p = scan_string(s, p);
+	if (p != NULL)
+		p = scan_colon(s, p);
+	return p == NULL ? NULL : scan_value(s, p, depth);
+}
+
+/* A member of the outermost object. Its value lies in the copy if there is one by its end, else in the text. */
+static const char *
+scan_outer_member(struct scan *s, const char *p)
+{
+	struct json_member m = { .key.p = p + 1 };
+
+	p = scan_string(s, p);
+	if (p == NULL)
+		return NULL;
+	m.key.len = (size_t)(p - 1 - m.key.p);
+	p = scan_colon(s, p);
+	if (p == NULL || (s->copy != NULL && !end_run(s, p)))
+		return NULL;
+	const char *copied = s->out, *start = p;
+	s->deepest = 1;
+	p = scan_value(s, p, 1);
+	if (p == NULL)
+		return NULL;
+	m.value = (struct span){ start, (size_t)(p - start) };
+	if (s->copy != NULL) {
+		if (!end_run(s, p))
+			return NULL;
+		m.value.p = copied != NULL ? copied : s->copy + (start - s->object);
+		m.value.len = (size_t)(s->out - m.value.p);
+	}
+	m.depth = s->deepest - 1;
+	s->err = s->fn(s->arg, &m);
+	return s->err == 0 ? p : NULL;
+}
+
+/* The bracket that opens an object or array, and the white space behind it. */
+static inline const char *
+scan_open(struct scan *s, const char *p, int depth)
 {
 	if (depth > JSON_DEPTH_MAX)
 		return refuse(s, "not JSON: nested too deeply");
 	if (depth > s->deepest)
 		s->deepest = depth;
-	take(s, bracket);
-	skip_space(s);
+	return skip_space(s, p + 1);
+}
+
+static const char *
+scan_object(struct scan *s, const char *p, int depth)
+{
+	bool tell = depth == 1 && s->fn != NULL;
+
+	p = scan_open(s, p, depth);
+	if (p == NULL || is_at(s, p, '}'))
+		return p == NULL ? NULL : p + 1;
+	for (;;) {
+		p = tell ? scan_outer_member(s, p) : scan_member(s, p, depth);
+		if (p != NULL && !is_at(s, p, ','))
+			p = skip_space(s, p);
+		if (p == NULL || is_at(s, p, '}'))
+			return p == NULL ? NULL : p + 1;
+		if (!is_at(s, p, ','))
+			return refuse(s, "not JSON: a ',' or '}' is missing in an object");
+		if ((p = skip_space(s, p + 1)) == NULL)
+			return NULL;
+	}
+}
+
+static const char *
+scan_array(struct scan *s, const char *p, int depth)
+{
+	p = scan_open(s, p, depth);
+	if (p == NULL || is_at(s, p, ']'))
+		return p == NULL ? NULL : p + 1;
+	for (;;) {
+		p = scan_value(s, p, depth);
+		if (p != NULL && !is_at(s, p, ','))
+			p = skip_space(s, p);
+		if (p == NULL || is_at(s, p, ']'))
+			return p == NULL ? NULL : p + 1;
+		if (!is_at(s, p, ','))
+			return refuse(s, "not JSON: a ',' or ']' is missing in an array");
+		if ((p = skip_space(s, p + 1)) == NULL)
+			return NULL;
+	}
+}
+
+/* White space around the object is not worth a copy. */
+static const char *
+skip_outer_space(const struct scan *s, const char *p)
+{
+	while (p < s->end && is_space(*p))
+		p++;
+	return p;
+}
+
+static const char *
+scan_outermost(struct scan *s)
+{
+	const char *p = s->object;
+
+	if (!is_at(s, p, '{'))
+		return refuse(s, "not JSON: not an object");
+	p = scan_object(s, p, 1);
+	if (p == NULL)
+		return NULL;
+	if (skip_outer_space(s, p) != s->end)
+		return refuse(s, "not JSON: something follows the object");
+	return s->copy == NULL || end_run(s, p) ? p : NULL;
+}
+
+int
+json_object(struct span text, struct arena *arena, json_member_fn fn, void *arg, struct span *minified, const char **why)
+{
+	struct scan s = { .text = text.p, .end = text.p + text.len, .arena = arena, .fn = fn, .arg = arg };
+
+	s.object = s.run = skip_outer_space(&s, s.text);
+	const char *end = scan_outermost(&s);
+	if (end == NULL) {
+		if (s.why != NULL)
+			*why = s.why;
+		return s.err;
+	}
+	*minified = s.copy != NULL ? (struct span){ s.copy, (size_t)(s.out - s.copy) }
+				   : (struct span){ s.object, (size_t)(end - s.object) };
 	return 0;
 }
 
-static int
-scan_object(struct scan *s, int depth)
+const char *
+json_compact_object(struct span text, int depth)
 {
-	int err = scan_enter(s, '{', depth);
-	if (err != 0)
-		return err;
-	if (take(s, '}'))
-		return 0;
-	for (;;) {
-		err = scan_member(s, depth);
-		if (err != 0)
-			return err;
-		if (take(s, '}'))
-			return 0;
-		if (!take(s, ','))
-			return refuse(s, "not JSON: a ',' or '}' is missing in an object");
-		skip_space(s);
-	}
+	struct scan s = { .text = text.p, .end = text.p + text.len };
+
+	return scan_object(&s, text.p, depth);
 }
 
-static int
-scan_array(struct scan *s, int depth)
+const char *
+json_plain_end(struct span text)
 {
-	int err = scan_enter(s, '[', depth);
-	if (err != 0)
-		return err;
-	if (take(s, ']'))
-		return 0;
-	for (;;) {
-		err = scan_value(s, depth);
-		if (err != 0)
-			return err;
-		skip_space(s);
-		if (take(s, ']'))
-			return 0;
-		if (!take(s, ','))
-			return refuse(s, "not JSON: a ',' or ']' is missing in an array");
-		skip_space(s);
-	}
-}
-
-ssize_t
-json_object(const char *text, size_t len, char *out, json_member_fn fn, void *arg, const char **why)
-{
-	struct scan s = { .p = text, .end = text + len, .run = text, .out = out, .fn = fn, .arg = arg };
-	int err;
-
-	skip_space(&s);
-	if (s.p == s.end || *s.p != '{')
-		err = refuse(&s, "not JSON: not an object");
-	else
-		err = scan_object(&s, 1);
-	if (err == 0) {
-		end_run(&s);
-		skip_space(&s);
-		if (s.p != s.end)
-			err = refuse(&s, "not JSON: something follows the object");
-	}
-	if (err != 0) {
-		if (s.why != NULL)
-			*why = s.why;
-		return err;
-	}
-	return s.out - out;
+	return after_plain(text.p, text.p + text.len, text.p);
 }
 
 /* Write a code point as UTF-8; returns where the next byte goes. */
@@ -468,7 +593,7 @@ json_string_len(struct span text)
 	size_t len = 2 + text.len;
 
 	while (p < end) {
-		p += plain_run(p, end);
+		p = after_plain(text.p, end, p);
 		if (p == end)
 			break;
 		len += escape_letter(*p++) != '\0' ? 1 : 5;
@@ -485,7 +610,7 @@ json_write_string(char *to, struct span text)
 
 	*to++ = '"';
 	while (p < end) {
-		size_t n = plain_run(p, end);
+		size_t n = (size_t)(after_plain(text.p, end, p) - p);
 		memcpy(to, p, n);
 		to += n;
 		p += n;

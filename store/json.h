@@ -1,6 +1,6 @@
 /*
- * A strict scanner for JSON text (RFC 8259): checks a value and copies it without insignificant white space,
- * every other byte as it was. Numbers are never converted, so 9007199254740993, 1.10 and 1e400 keep their text.
+ * A strict scanner for JSON text (RFC 8259): checks a value and leaves out insignificant white space, every other
+ * byte as it was. Numbers are never converted, so 9007199254740993, 1.10 and 1e400 keep their text.
  *
  * cJSON accepts more than RFC 8259 (01, 1., raw control characters in strings) and refuses numbers over 63
  * characters; what users append is immutable, so it is checked here and cJSON only serves as a unit test's oracle
@@ -27,16 +27,26 @@ struct json_member {
 };
 
 /* Called for every member of the outermost object, in order. Return 0, or -errno to stop the scan with it. */
-typedef int (*json_member_fn)(void *arg, struct json_member m);
+typedef int (*json_member_fn)(void *arg, const struct json_member *m);
 
 /*
- * Check that text is exactly one JSON object, white space around it allowed, and write it minified to out, which must
- * have room for len bytes. fn (may be NULL) sees each member of it; its spans point into out (value) and text (key).
- * Returns the number of bytes written, or -EINVAL with *why (static text) set, or what fn returned.
- * UTF-8 is not checked here: do that first. Raw control characters in strings, lone surrogate escapes and depth over
+ * Check that text is exactly one JSON object, white space around it allowed. *minified becomes the object without white
+ * space: it lies in text if there was none inside it, else in arena. fn (may be NULL) sees each member of it; keys lie
+ * in text, values as *minified does or in text.
+ * Returns 0, or -EINVAL or -ENOMEM with *why (static text) set, or what fn returned.
+ * UTF-8 is not checked here: do that before. Raw control characters in strings, lone surrogate escapes and depth over
  * JSON_DEPTH_MAX are -EINVAL.
  */
-ssize_t json_object(const char *text, size_t len, char *out, json_member_fn fn, void *arg, const char **why);
+int json_object(struct span text, struct arena *arena, json_member_fn fn, void *arg, struct span *minified, const char **why);
+
+/*
+ * The end of the object that text begins with, at least its '{', if that is JSON without white space; NULL if it is not. The
+ * object counts as the depth-th of those inside each other.
+ */
+const char *json_compact_object(struct span text, int depth);
+
+/* The first byte of text that cannot stand for itself in a JSON string (quote, backslash, control character), or its end. */
+const char *json_plain_end(struct span text);
 
 /*
  * Decode the raw text between a string's quotes (already checked by the scanner) to UTF-8; out needs room for raw.len

@@ -42,7 +42,13 @@ name_utf8(const char *text, size_t len)
 	const unsigned char *end = p + len;
 
 	while (p < end) {
-		uint64_t word;
+		uint64_t word, words[4];
+		while ((size_t)(end - p) >= sizeof(words)) {
+			memcpy(words, p, sizeof(words));
+			if (((words[0] | words[1] | words[2] | words[3]) & HIGH_BITS) != 0)
+				break;
+			p += sizeof(words);
+		}
 		while ((size_t)(end - p) >= sizeof(word)) {
 			memcpy(&word, p, sizeof(word));
 			if ((word & HIGH_BITS) != 0)

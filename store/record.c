@@ -1,7 +1,5 @@
 #include "record.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <xxhash.h>
 
 #define SUM_DIGITS 16
@@ -15,15 +13,40 @@ const char *const record_header_names[RECORD_HEADERS] = {
 	[RECORD_TIME] = "Aether-Time",
 };
 
+/* Write value in decimal; returns where the next byte goes. */
+static char *
+put_number(char *to, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	memcpy(to, digits + at, sizeof(digits) - at);
+	return to + sizeof(digits) - at;
+}
+
+static void
+put_sum(char *to, uint64_t sum)
+{
+	for (int i = 0; i < SUM_DIGITS; i++)
+		*to++ = "0123456789abcdef"[sum >> (60 - 4 * i) & 15];
+	*to = '\0';
+}
+
 void
 record_encode(const struct record *r, char values[RECORD_HEADERS][RECORD_VALUE_MAX])
 {
-	snprintf(values[RECORD_PREV], RECORD_VALUE_MAX, "%" PRIu64, r->prev_seq);
-	snprintf(values[RECORD_VERSIONS], RECORD_VALUE_MAX, "%" PRIu64 "-%" PRIu64, r->first, r->last);
-	snprintf(values[RECORD_COUNT], RECORD_VALUE_MAX, "%" PRIu64, r->count);
-	snprintf(values[RECORD_OFFSET], RECORD_VALUE_MAX, "%" PRIu64, r->offset);
-	snprintf(values[RECORD_SUM], RECORD_VALUE_MAX, "%0*" PRIx64, SUM_DIGITS, r->sum);
-	snprintf(values[RECORD_TIME], RECORD_VALUE_MAX, "%" PRId64, r->time_us);
+	*put_number(values[RECORD_PREV], r->prev_seq) = '\0';
+	char *to = put_number(values[RECORD_VERSIONS], r->first);
+	*to++ = '-';
+	*put_number(to, r->last) = '\0';
+	*put_number(values[RECORD_COUNT], r->count) = '\0';
+	*put_number(values[RECORD_OFFSET], r->offset) = '\0';
+	put_sum(values[RECORD_SUM], r->sum);
+	*put_number(values[RECORD_TIME], (uint64_t)r->time_us) = '\0';
 }
 
 /* Read a decimal number from 0 to max, which the byte `end` follows; returns where that is, or NULL. */

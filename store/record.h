@@ -28,6 +28,15 @@ struct head {
 	int64_t time_us;  /* when the last record was stamped, Unix microseconds; rises strictly along the chain */
 };
 
+/* What an event may be looked for by: its version, or its number among the actor's events, from 1. Both only rise. */
+enum head_key { HEAD_VERSION, HEAD_COUNT };
+
+static inline uint64_t
+head_key(const struct head *h, enum head_key key)
+{
+	return key == HEAD_VERSION ? h->version : h->count;
+}
+
 struct record {
 	uint64_t seq;      /* 0 until stored */
 	uint64_t prev_seq; /* Nats-Expected-Last-Subject-Sequence; 0 for an actor's first */

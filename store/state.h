@@ -1,6 +1,6 @@
 /*
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
- * append.c, dedup.c. Nobody else includes this.
+ * locate.c, append.c, dedup.c. Nobody else includes this.
  *
  * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number:
  *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts

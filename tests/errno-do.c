@@ -7,6 +7,7 @@
  * system call answered. The table at the end lists the operations. Flags are written as open(2) knows them,
  * without O_ and joined by commas: WRONLY,APPEND,CREAT.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -394,6 +395,34 @@ do_signals(char **a)
 	return finish(fd, rc);
 }
 
+/* DIR: read it whole, then, backwards, each place again from where telldir said that it was. ERANGE: something else is there. */
+static int
+do_seekdir(char **a)
+{
+	enum { MOST = 10000 };
+	static struct {
+		long at;
+		ino_t ino;
+	} seen[MOST];
+	const struct dirent *e;
+	int count = 0, rc = 0;
+	DIR *dir = opendir(a[0]);
+
+	if (dir == NULL)
+		return -1;
+	for (seen[0].at = telldir(dir); count < MOST - 1 && (e = readdir(dir)) != NULL; seen[++count].at = telldir(dir))
+		seen[count].ino = e->d_ino;
+	/* Steps that do not fit into the kernel's buffers. */
+	for (int i = count - 1; rc == 0 && i >= 0; i -= 97) {
+		seekdir(dir, seen[i].at);
+		e = readdir(dir);
+		rc = e != NULL && e->d_ino == seen[i].ino ? 0 : -1;
+	}
+	closedir(dir);
+	errno = rc != 0 ? ERANGE : 0;
+	return rc;
+}
+
 static const struct operation {
 	const char *name;
 	int (*run)(char **args);
@@ -419,6 +448,7 @@ static const struct operation {
 	{ "removexattr", do_removexattr, 2, "FILE NAME" },
 	{ "rename", do_rename, 2, "FILE NEW" },
 	{ "rmdir", do_rmdir, 1, "DIR" },
+	{ "seekdir", do_seekdir, 1, "DIR" },
 	{ "setxattr", do_setxattr, 3, "FILE NAME VALUE" },
 	{ "signals", do_signals, 3, "FILE COUNT MICROSECONDS" },
 	{ "stat", do_stat, 1, "FILE" },

@@ -1,110 +1,122 @@
 /*
- * One small append after the other: write(2) on an open handle, which returns when the event is stored, beside
- * js_Publish of a message whose payload is as long as the stored line.
+ * One small append after the other, in three ways that take turns: write(2) on an open handle, which returns when the
+ * event is stored; open, write, close, which is what a shell does for `echo >>`; and js_Publish of a message whose
+ * payload is as long as the stored line.
  *
- *     bench_append URL STREAM DIRECTORY ROUNDS COUNT      STREAM holds the namespace at DIRECTORY
+ *     bench_append URL STREAM DIRECTORY X ROUNDS COUNT      STREAM holds the namespace at DIRECTORY
  *
- * Rounds of COUNT each take turns, and the rows are the medians of the rounds' percentiles.
+ * Rounds of COUNT each; a sample is the percentile of a round. With X = 0 the distribution over all rounds is printed
+ * too, as `latency`, whose x is the percentile.
  */
-#include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "measure.h"
 
 #define WARM_UP 200
+#define ACTOR_OPEN "order-open"
+#define ACTOR_SHELL "order-shell"
 
-static const char line[] =
-    "{\"eventType\":\"OrderPlaced\",\"data\":{\"total\":100.00,\"customer\":\"c-4711\",\"items\":3}}\n";
+enum way { OPEN_HANDLE, SHELL, PUBLISH, WAYS };
 
-static off_t
-size_of(int fd)
+static const char *const side_names[WAYS] = { "open", "shell", "publish" };
+
+struct bench {
+	struct baseline b;
+	const char *directory;
+	int fd;
+	char *payload;
+	size_t size;
+};
+
+static double
+once(struct bench *m, enum way way)
 {
-	struct stat st;
+	jsPubAck *ack = NULL;
+	int64_t start = now_ns();
 
-	if (fstat(fd, &st) != 0)
-		die("fstat: %m");
-	return st.st_size;
+	if (way == OPEN_HANDLE) {
+		append_line(m->fd);
+	} else if (way == SHELL) {
+		int fd = open_actor(m->directory, ACTOR_SHELL);
+		append_line(fd);
+		if (close(fd) != 0)
+			die("close: %m");
+	} else {
+		check(js_Publish(&ack, m->b.js, m->b.subject, m->payload, (int)m->size, NULL, NULL), "js_Publish");
+	}
+	double us = (double)(now_ns() - start) / 1000;
+	jsPubAck_Destroy(ack);
+	return us;
 }
 
 static void
-append_events(int fd, double *us, size_t count)
+print_distribution(const char *side, double *us, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		int64_t start = now_ns();
-		if (write(fd, line, sizeof(line) - 1) != (ssize_t)sizeof(line) - 1)
-			die("write: %m");
-		us[i] = (double)(now_ns() - start) / 1000;
+	/* Evenly on the plot, whose axis is the logarithm of the share that is slower. */
+	for (int twentieths = 0; twentieths <= 80; twentieths++) {
+		double slower = pow(10, -twentieths / 20.0);
+		if (slower * (double)count >= 3)
+			sample("latency", side, 1 - slower, percentile(us, count, 1 - slower));
 	}
 }
 
 static void
-publish_messages(struct baseline *b, const char *payload, int size, double *us, size_t count)
+measure(struct bench *m, double x, size_t rounds, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		jsPubAck *ack = NULL;
-		int64_t start = now_ns();
-		natsStatus s = js_Publish(&ack, b->js, b->subject, payload, size, NULL, NULL);
-		us[i] = (double)(now_ns() - start) / 1000;
-		if (s != NATS_OK)
-			die("js_Publish: %s", natsStatus_GetText(s));
-		jsPubAck_Destroy(ack);
+	double *us[WAYS];
+
+	for (int way = 0; way < WAYS; way++) {
+		us[way] = new_values(rounds * count);
+		for (size_t i = 0; i < WARM_UP; i++)
+			once(m, way);
+	}
+	for (size_t r = 0; r < rounds; r++)
+		for (int way = 0; way < WAYS; way++) {
+			for (size_t i = 0; i < count; i++)
+				us[way][r * count + i] = once(m, way);
+			double p50 = percentile(us[way] + r * count, count, 0.5);
+			double p99 = percentile(us[way] + r * count, count, 0.99);
+			if (way != SHELL) {
+				sample("append_p50", way == PUBLISH ? "baseline" : "ours", x, p50);
+				sample("append_p99", way == PUBLISH ? "baseline" : "ours", x, p99);
+			}
+			if (way != PUBLISH)
+				sample("echo_p50", way == SHELL ? "ours" : "baseline", x, p50);
+		}
+	for (int way = 0; way < WAYS; way++) {
+		if (x == 0)
+			print_distribution(side_names[way], us[way], rounds * count);
+		free(us[way]);
 	}
 }
 
 int
 main(int argc, char **argv)
 {
-	struct baseline b;
-	char path[4096], payload[4096];
+	struct bench m = { 0 };
 
-	if (argc != 6)
-		die("usage: bench_append URL STREAM DIRECTORY ROUNDS COUNT");
-	size_t rounds = strtoul(argv[4], NULL, 10), count = strtoul(argv[5], NULL, 10);
-	double *us = new_values(count > WARM_UP ? count : WARM_UP);
-	double *ours_p50 = new_values(rounds), *base_p50 = new_values(rounds);
-	double *ours_p99 = new_values(rounds), *base_p99 = new_values(rounds);
-	snprintf(path, sizeof(path), "%s/order-123", argv[3]);
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		die("%s: %m", path);
-	baseline_open(&b, argv[1], argv[2], "bench-append", false, NULL);
-
-	append_events(fd, us, WARM_UP);
-	off_t before = size_of(fd);
-	append_events(fd, us, 1);
-	int size = (int)(size_of(fd) - before);
-	if (size <= 0 || size > (int)sizeof(payload))
-		die("one event is %d bytes long", size);
-	memset(payload, 'x', (size_t)size);
-	publish_messages(&b, payload, size, us, WARM_UP);
-
-	for (size_t i = 0; i < rounds; i++) {
-		append_events(fd, us, count);
-		ours_p50[i] = percentile(us, count, 0.5);
-		ours_p99[i] = percentile(us, count, 0.99);
-		publish_messages(&b, payload, size, us, count);
-		base_p50[i] = percentile(us, count, 0.5);
-		base_p99[i] = percentile(us, count, 0.99);
-	}
-	if (close(fd) != 0)
+	if (argc != 7)
+		die("usage: bench_append URL STREAM DIRECTORY X ROUNDS COUNT");
+	size_t rounds = number_arg(argv[5], 1), count = number_arg(argv[6], 1);
+	m.directory = argv[3];
+	baseline_connect(&m.b, argv[1], true);
+	baseline_make_stream(&m.b, argv[2], "bench-append");
+	m.fd = open_actor(m.directory, ACTOR_OPEN);
+	append_line(m.fd);
+	m.size = stored_size(m.fd);
+	m.payload = new_payload(m.size);
+	measure(&m, (double)number_arg(argv[4], 0), rounds, count);
+	if (close(m.fd) != 0)
 		die("close: %m");
-	if (baseline_stored(&b) != WARM_UP + rounds * count)
-		die("the baseline's stream does not hold what was published");
-	printf("# append: %zu rounds of %zu, %d bytes stored each\n", rounds, count, size);
-	print_row("append p50 (us) / js_Publish", percentile(ours_p50, rounds, 0.5), percentile(base_p50, rounds, 0.5),
-	    "<=", 1.6);
-	print_row("append p99 (us) / js_Publish", percentile(ours_p99, rounds, 0.5), percentile(base_p99, rounds, 0.5),
-	    "", 0);
-	baseline_close(&b);
-	nats_Close();
-	free(base_p99);
-	free(ours_p99);
-	free(base_p50);
-	free(ours_p50);
-	free(us);
+	if (baseline_stored(&m.b) != WARM_UP + rounds * count ||
+	    events_of(m.directory, ACTOR_SHELL) != WARM_UP + rounds * count ||
+	    events_of(m.directory, ACTOR_OPEN) != 2 + WARM_UP + rounds * count)
+		die("what was appended is not stored");
+	baseline_close(&m.b, false);
+	free(m.payload);
 	return 0;
 }

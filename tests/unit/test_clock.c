@@ -133,6 +133,26 @@ TEST(orders_uuids_by_time)
 	}
 }
 
+TEST(orders_uuids_of_one_moment)
+{
+	enum { MANY = 1000 };
+	uint64_t tails[MANY];
+	char before[UUID_LEN + 1], after[UUID_LEN + 1];
+
+	clock_uuid7(clock_system(), before);
+	memcpy(after, before, sizeof(after));
+	clock_uuid7_tails(clock_system(), tails, MANY);
+	clock_uuid7_set_tail(before, tails[0]);
+	for (int i = 1; i < MANY; i++) {
+		clock_uuid7_set_tail(after, tails[i]);
+		REQUIRE(strlen(after) == UUID_LEN && strcmp(before, after) < 0);
+		REQUIRE(after[14] == '7' && strchr("89ab", after[19]) != NULL && after[23] == '-');
+		memcpy(before, after, sizeof(before));
+	}
+	clock_uuid7_set_tail(after, 0x0123456789abcdef);
+	CHECK_EQ_STR(after + 19, "8123-456789abcdef");
+}
+
 TEST(reads_the_machine)
 {
 	const struct clock *c = clock_system();
@@ -149,4 +169,4 @@ TEST(reads_the_machine)
 }
 
 TESTS(T(formats_times), T(parses_times), T(refuses_what_is_no_time), T(reads_back_what_it_writes), T(makes_uuids),
-    T(orders_uuids_by_time), T(reads_the_machine))
+    T(orders_uuids_by_time), T(orders_uuids_of_one_moment), T(reads_the_machine))

@@ -13,11 +13,10 @@ canonical(struct span line, struct buf *out)
 	struct event ev;
 	const char *why = "";
 
-	/* Exactly as long as the line: what reads beyond it is seen; and gone after the parse. */
+	/* Exactly as long as the line: what reads beyond it is seen. */
 	char *copy = malloc(line.len + (line.len == 0));
 	memcpy(copy, line.p, line.len);
 	int err = event_parse((struct span){ copy, line.len }, &arena, &ev, &why);
-	free(copy);
 	CHECK((err == 0) == (why[0] == '\0'));
 	buf_clear(out);
 	if (err == 0) {
@@ -33,6 +32,7 @@ canonical(struct span line, struct buf *out)
 	} else {
 		buf_puts(out, why);
 	}
+	free(copy);
 	arena_free(&arena);
 	return err;
 }

@@ -5,25 +5,29 @@
 #include "../../store/json.h"
 #include "check.h"
 
-/* Minify text in memory of exactly its size, so that a sanitizer sees a byte too much. Returns the result. */
+/* Minify text in memory of exactly its size, so that a sanitizer sees a byte too much. Returns the length or -errno. */
 static ssize_t
 minify(struct span text, struct buf *out)
 {
 	const char *why = "";
-	char *exact_in = malloc(text.len + 1);
-	char *exact_out = malloc(text.len + (text.len == 0));
+	struct arena arena = { 0 };
+	struct span minified = { 0 };
+	char *exact = malloc(text.len + 1);
 
-	memcpy(exact_in, text.p, text.len);
-	exact_in = realloc(exact_in, text.len + (text.len == 0));
-	ssize_t n = json_object(exact_in, text.len, exact_out, NULL, NULL, &why);
-	CHECK((n < 0) == (why[0] != '\0'));
-	CHECK(n == -EINVAL || n >= 2);
+	memcpy(exact, text.p, text.len);
+	exact = realloc(exact, text.len + (text.len == 0));
+	int err = json_object((struct span){ exact, text.len }, &arena, NULL, NULL, &minified, &why);
+	CHECK((err != 0) == (why[0] != '\0'));
+	CHECK(err == 0 ? minified.len >= 2 : err == -EINVAL);
+	/* What has nothing to leave out is not copied. */
+	bool in_text = minified.p >= exact && minified.p < exact + text.len;
+	CHECK(err != 0 || in_text || arena.blocks != NULL);
 	buf_clear(out);
-	if (n > 0)
-		buf_put(out, exact_out, (size_t)n);
-	free(exact_in);
-	free(exact_out);
-	return n;
+	if (err == 0)
+		buf_put(out, minified.p, minified.len);
+	free(exact);
+	arena_free(&arena);
+	return err == 0 ? (ssize_t)minified.len : err;
 }
 
 static bool
@@ -194,11 +198,12 @@ struct seen {
 };
 
 static int
-note_member(void *arg, struct json_member m)
+note_member(void *arg, const struct json_member *m)
 {
 	struct seen *seen = arg;
 
-	buf_printf(&seen->text, "%.*s=%.*s/%d;", (int)m.key.len, m.key.p, (int)m.value.len, m.value.p, m.depth);
+	buf_printf(&seen->text, "%.*s=%.*s/%d;", (int)m->key.len, m->key.p, (int)m->value.len, m->value.p,
+	    m->depth);
 	return --seen->stop_after == 0 ? -ENOMEM : 0;
 }
 
@@ -208,15 +213,17 @@ TEST(shows_members)
 	    SPAN("{ \"a\" : 1, \"b\\u0041\":{\"x\":[ ],\"y\":1} ,\"c\":[[1, 2]], \"d\":{}, \"\": \"s\"}");
 	struct seen seen = { .stop_after = 0 };
 	const char *why = NULL;
-	char out[200];
+	struct arena arena = { 0 };
+	struct span out;
 
-	CHECK(json_object(text.p, text.len, out, note_member, &seen, &why) > 0);
+	CHECK_EQ_INT(json_object(text, &arena, note_member, &seen, &out, &why), 0);
 	CHECK_EQ_STR(buf_text(&seen.text), "a=1/0;b\\u0041={\"x\":[],\"y\":1}/2;c=[[1,2]]/2;d={}/1;=\"s\"/0;");
 	buf_clear(&seen.text);
 	seen.stop_after = 2;
-	CHECK_EQ_INT(json_object(text.p, text.len, out, note_member, &seen, &why), -ENOMEM);
+	CHECK_EQ_INT(json_object(text, &arena, note_member, &seen, &out, &why), -ENOMEM);
 	CHECK_EQ_STR(buf_text(&seen.text), "a=1/0;b\\u0041={\"x\":[],\"y\":1}/2;");
 	CHECK(why == NULL);
+	arena_free(&arena);
 	buf_free(&seen.text);
 }
 

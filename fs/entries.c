@@ -1,0 +1,318 @@
+#include "entries.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../store/event.h"
+#include "../store/locate.h"
+#include "control.h"
+
+#define NAME_DIGITS_MAX 19 /* of EVENT_VERSION_MAX */
+
+/* Does not change once its node has it. */
+struct entry {
+	struct actor *actor; /* counted, so that what was found stays in the cache */
+	uint64_t offset;     /* where it begins in the actor's file */
+	uint64_t size;       /* of an event: bytes */
+	int64_t time_us;     /* of an event: its timestamp */
+};
+
+static int
+parse(const char *name, uint64_t *number)
+{
+	uint64_t v = 0;
+	size_t len = strlen(name);
+
+	if (len == 0 || len > NAME_DIGITS_MAX || (name[0] == '0' && len > 1))
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return -EINVAL;
+		v = v * 10 + (uint64_t)(name[i] - '0');
+	}
+	if (v > EVENT_VERSION_MAX)
+		return -EINVAL;
+	*number = v;
+	return 0;
+}
+
+int
+entries_check_name(const char *name)
+{
+	uint64_t number;
+
+	return parse(name, &number);
+}
+
+void
+entry_free(struct entry *e)
+{
+	if (e == NULL)
+		return;
+	actor_put(e->actor);
+	free(e);
+}
+
+/* The actor of `actors/<actor>/events` or `from`. */
+static int
+actor_of(const struct fs_env *env, const struct node *dir, struct actor **out)
+{
+	return actor_get(env->store, node_namespace(dir), dir->parent->name, out);
+}
+
+/* What the actor's newest head is asked for at every open. */
+static int
+newest_head(const struct fs_env *env, struct actor *a, struct head *head)
+{
+	bool eventual = store_get_options(env->store)->eventual;
+
+	return actor_head(a, eventual ? INT64_MAX : 0, eventual, head);
+}
+
+/* A head up to which version can be: events stay what they are, so that any head that is known will do if it is high
+ * enough. */
+static int
+head_reaching(const struct fs_env *env, struct actor *a, uint64_t version, struct head *head)
+{
+	int err = actor_head(a, INT64_MAX, true, head);
+
+	if ((err == 0 && head->version < version) || err == -ENOENT)
+		err = newest_head(env, a, head);
+	return err;
+}
+
+static int
+find_from(const struct fs_env *env, struct actor *a, uint64_t version, uint64_t *offset)
+{
+	struct event_place p;
+	struct head head;
+	int err = head_reaching(env, a, version, &head);
+
+	if (err != 0)
+		return err;
+	*offset = head.size;
+	if (head.count == 0 || version > head.version)
+		return version > head.version + 1 ? -ENOENT : 0;
+	err = actor_locate(a, &head, HEAD_VERSION, version, &p);
+	if (err == 0)
+		*offset = p.offset;
+	return err;
+}
+
+static int
+find_event(const struct fs_env *env, struct actor *a, uint64_t version, struct head *head, struct event_place *p)
+{
+	int err = head_reaching(env, a, version, head);
+
+	if (err == 0)
+		err = actor_locate(a, head, HEAD_VERSION, version, p);
+	return err == 0 && p->version != version ? -ENOENT : err;
+}
+
+static int
+read_event(struct actor *a, const struct head *head, const struct event_place *p, struct buf *out)
+{
+	if (buf_reserve(out, p->size) == NULL)
+		return -ENOMEM;
+	while (out->len < p->size) {
+		ssize_t n = actor_read(a, head, p->offset + out->len, p->size - out->len, out->p + out->len);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		out->len += (size_t)n;
+	}
+	return 0;
+}
+
+static int64_t
+time_of(const struct buf *line)
+{
+	struct arena arena = { 0 };
+	struct event ev;
+	const char *why;
+	int64_t us = 0;
+
+	if (event_parse((struct span){ line->p, line->len - 1 }, &arena, &ev, &why) == 0 && ev.timestamp.p != NULL)
+		clock_parse_rfc3339(ev.timestamp.p, ev.timestamp.len, &us);
+	arena_free(&arena);
+	return us;
+}
+
+static int
+settle_event(const struct fs_env *env, struct entry *e, uint64_t version)
+{
+	struct event_place p;
+	struct head head;
+	struct buf line = { 0 };
+	int err = find_event(env, e->actor, version, &head, &p);
+
+	if (err == 0)
+		err = read_event(e->actor, &head, &p, &line);
+	if (err == 0) {
+		e->offset = p.offset;
+		e->size = p.size;
+		e->time_us = time_of(&line);
+	}
+	buf_free(&line);
+	return err;
+}
+
+int
+entries_settle(const struct fs_env *env, struct node *n)
+{
+	struct entry *e, *none = NULL;
+	uint64_t version;
+	int err = parse(n->name, &version);
+
+	if (err != 0 || atomic_load(&n->entry) != NULL)
+		return err;
+	e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return -ENOMEM;
+	err = actor_of(env, n->parent, &e->actor);
+	if (err != 0) {
+		free(e);
+		return err;
+	}
+	if (control_kind(n->control) == CONTROL_FROM)
+		err = find_from(env, e->actor, version, &e->offset);
+	else
+		err = settle_event(env, e, version);
+	/* Another thread may have found the same meanwhile. */
+	if (err != 0 || !atomic_compare_exchange_strong(&n->entry, &none, e))
+		entry_free(e);
+	return err;
+}
+
+int
+entries_stat(const struct node *n, uint64_t *size, int64_t *time_us)
+{
+	const struct entry *e = atomic_load(&n->entry);
+	struct head head;
+	int err;
+
+	if (control_kind(n->control) == CONTROL_EVENT) {
+		*size = e->size;
+		*time_us = e->time_us;
+		return 0;
+	}
+	err = actor_head(e->actor, ENV_ACTOR_AGE_NS, true, &head);
+	if (err != 0)
+		return err;
+	*size = head.size > e->offset ? head.size - e->offset : 0;
+	*time_us = head.time_us;
+	return 0;
+}
+
+int
+entries_text(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	const struct entry *e = atomic_load(&n->entry);
+	struct event_place p;
+	struct head head;
+	uint64_t version;
+	int err = parse(n->name, &version);
+
+	if (err == 0)
+		err = find_event(env, e->actor, version, &head, &p);
+	return err == 0 ? read_event(e->actor, &head, &p, out) : err;
+}
+
+struct actor *
+entries_from(const struct node *n, uint64_t *base)
+{
+	const struct entry *e = atomic_load(&n->entry);
+
+	*base = e->offset;
+	return e->actor;
+}
+
+struct event_list {
+	const struct fs_env *env;
+	struct actor *actor; /* counted */
+	struct walk walk;
+	struct event_place place; /* the event that was asked for last; zeros: none */
+	char name[NAME_DIGITS_MAX + 2];
+};
+
+int
+event_list_new(const struct fs_env *env, const struct node *dir, struct event_list **out)
+{
+	struct event_list *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return -ENOMEM;
+	int err = actor_of(env, dir, &l->actor);
+	if (err != 0) {
+		free(l);
+		return err;
+	}
+	l->env = env;
+	err = event_list_rewind(l);
+	if (err != 0) {
+		event_list_free(l);
+		return err;
+	}
+	*out = l;
+	return 0;
+}
+
+int
+event_list_rewind(struct event_list *l)
+{
+	struct head head;
+	int err = newest_head(l->env, l->actor, &head);
+
+	if (err != 0)
+		return err;
+	walk_end(&l->walk);
+	walk_begin(&l->walk, l->actor, &head, 0, 0);
+	l->place = (struct event_place){ 0 };
+	return 0;
+}
+
+/* Somebody has jumped about with seekdir. */
+static int
+jump(struct event_list *l, uint64_t position)
+{
+	struct head head = l->walk.head;
+	struct event_place p;
+	int err = actor_locate(l->actor, &head, HEAD_COUNT, position + 1, &p);
+
+	if (err == 0) {
+		walk_end(&l->walk);
+		walk_begin(&l->walk, l->actor, &head, p.offset, position);
+	}
+	return err;
+}
+
+int
+event_list_at(struct event_list *l, uint64_t position, const char **name)
+{
+	int err = 1;
+
+	if (position >= l->walk.head.count)
+		/* The end, or the place from where on the chain does not hold. */
+		return (int)actor_read(l->actor, &l->walk.head, l->walk.head.size, 0, NULL);
+	if (l->place.count != position + 1) {
+		err = l->walk.count == position ? 0 : jump(l, position);
+		if (err == 0)
+			err = walk_next(&l->walk, &l->place);
+	}
+	if (err <= 0)
+		return err < 0 ? err : -EIO;
+	snprintf(l->name, sizeof(l->name), "%" PRIu64, l->place.version);
+	*name = l->name;
+	return 1;
+}
+
+void
+event_list_free(struct event_list *l)
+{
+	if (l == NULL)
+		return;
+	walk_end(&l->walk);
+	actor_put(l->actor);
+	free(l);
+}

@@ -1,0 +1,60 @@
+/*
+ * Numbered entries, in the control directories of an actor: `events/<N>`, the event with version N as a file of its
+ * own, and `from/<N>`, the actor's file from the first event with version N or more on.
+ *
+ * Owns what is known of an entry's place in the actor's file, kept by the entry's node. Any thread may call.
+ *
+ * Which exist: events/<N> for each version of the actor, and no other. from/<N> for each N up to the latest version +
+ * 1; where N is in a gap it begins with the next event, and at latest + 1 it is empty until there is one. What exists
+ * never goes away or changes, but that a from/<N> grows as the actor does.
+ */
+#ifndef AETHER_FS_ENTRIES_H
+#define AETHER_FS_ENTRIES_H
+
+#include <stdint.h>
+
+#include "env.h"
+#include "node.h"
+
+/* Is that the name of an entry? Decimal digits without leading zeros, at most EVENT_VERSION_MAX. 0 or -EINVAL. */
+int entries_check_name(const char *name);
+
+/* Find an entry's place, unless its node has it already. Blocks. 0, -ENOENT, or -errno of the store. */
+int entries_settle(const struct fs_env *env, struct node *n);
+
+/* Size in bytes and time of the last change (Unix microseconds) of an entry that was settled. May block. 0 or -errno of
+ * the store. */
+int entries_stat(const struct node *n, uint64_t *size, int64_t *time_us);
+
+/* The content of an events/<N>. Blocks. 0 or -errno of the store. */
+int entries_text(struct fs_env *env, const struct node *n, struct buf *out);
+
+/* The actor of a from/<N> that was settled, as long as its node is counted, and the byte in the actor's file where it
+ * begins. */
+struct actor *entries_from(const struct node *n, uint64_t *base);
+
+/* NULL is fine. */
+void entry_free(struct entry *e);
+
+/*
+ * The listing of an `events`: the versions that exist, as they were when it was opened or rewound. It is read from the
+ * actor piece by piece, in bounded memory. One thread at a time.
+ */
+struct event_list;
+
+/* dir must be counted as long as the list is there. Blocks. 0, -ENOMEM, or -errno of the store. */
+int event_list_new(const struct fs_env *env, const struct node *dir, struct event_list **out);
+
+/* Take the actor's end anew. Blocks. 0 or -errno of the store. */
+int event_list_rewind(struct event_list *l);
+
+/*
+ * The name of the event at a position, from 0; borrowed until the next call. Going up one by one, or asking for the
+ * same again, is cheap; another position is searched for. Blocks. 1, 0 behind the end, or -errno of the store.
+ */
+int event_list_at(struct event_list *l, uint64_t position, const char **name);
+
+/* NULL is fine. */
+void event_list_free(struct event_list *l);
+
+#endif

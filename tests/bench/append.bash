@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Groups append and writers: small appends, one after the other and many at once.
+# shellcheck disable=SC2154,SC2034 # set in run and lib.bash
+
+# Mount a second time with commit=async; fails if the build does not have it.
+mount_async() {
+	mount_at "$A" -o commit=async 2>"$dir/async.err" && return
+	grep -q commit "$dir/async.err" || { cat "$dir/async.err" >&2; exit 1; }
+	return 1
+}
+
+# bench_writers_at DIRECTORY KEY X WRITERS: sync, async and the baseline.
+bench_writers_at() {
+	local async=- writers="$4" lines=$((writers_lines / $4))
+	lines=$((lines < writer_lines_max ? lines : writer_lines_max))
+	if mount_async; then
+		async="$A/${1##*/}"
+	else
+		absent "$2_async" "$3" "no commit=async"
+	fi
+	collect "$2_sync" "$3" bench_writers "$url" "aether-${1##*/}" "$1" "$async" "$2" "$3" "$writers" \
+		"$writers_rounds" "$lines"
+	[[ $async == - ]] || umount_at "$A"
+}
+
+append_group() {
+	bench append 0
+	collect append_p50 0 bench_append "$url" aether-small "$M/small" 0 "$append_rounds" "$append_count"
+	bench_end append 0
+}
+
+writers_group() {
+	local writers
+	for writers in 1 4 16 64; do
+		bench writers "$writers"
+		bench_writers_at "$M/small" writers "$writers" "$writers"
+		bench_end writers "$writers"
+	done
+}
+
+append_chapter() {
+	wants append writers || return 0
+	server_start
+	mount_at "$M"
+	mkdir "$M/small"
+	if wants append; then append_group; fi
+	if wants writers; then writers_group; fi
+	close_store
+}
