@@ -105,7 +105,7 @@ check_index(const struct dir *d)
 	store_status(s, &status);
 	if (status.connected && index_is_live(d->index))
 		return 0;
-	return store_ns_info(s, node_namespace(d->node), 0, eventual, &info);
+	return store_ns_info(s, node_namespace(d->node), status.connected ? ENV_NAMESPACE_AGE_NS : 0, eventual, &info);
 }
 
 static int
