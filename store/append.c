@@ -180,6 +180,13 @@ finish_error(struct append_state *st, int err)
 static void
 finish_stored(struct append_state *st)
 {
+	struct actor *a = st->actor;
+
+	/* Also when it is stored already: then the head has just been asked for. */
+	pthread_mutex_lock(&a->lock);
+	struct head head = a->head;
+	pthread_mutex_unlock(&a->lock);
+	index_learn(a->store, a->ns, a->name, &head);
 	st->ap->consumed = is_marker(st) ? 0 : st->made.consumed;
 	st->ap->version = st->made.version;
 	finish(st, 0);
@@ -337,9 +344,7 @@ commit(struct append_state *st, uint64_t seq)
 		a->head_at_ns = st->asked_ns;
 		a->known = true;
 	}
-	struct head head = a->head;
 	pthread_mutex_unlock(&a->lock);
-	index_learn(s, a->ns, a->name, &head);
 	if (a->dedup != NULL && dedup_covered(a->dedup) == st->base.seq) {
 		dedup_add_payload(a->dedup, st->record.payload, st->record.time_us, since_us);
 		dedup_cover(a->dedup, seq);

@@ -649,7 +649,7 @@ glance(struct store *s, const char *ns)
 void
 index_learn(struct store *s, const char *ns, const char *name, const struct head *head)
 {
-	struct index *x = glance(s, ns);
+	struct index *x = head->seq != 0 ? glance(s, ns) : NULL;
 
 	if (x == NULL)
 		return;

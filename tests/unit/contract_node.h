@@ -83,6 +83,8 @@ extern const struct check_test contract_broken_tests[];
 extern const size_t contract_broken_count;
 extern const struct check_test contract_ns_tests[];
 extern const size_t contract_ns_count;
+extern const struct check_test contract_index_tests[];
+extern const size_t contract_index_count;
 extern const struct check_test contract_threads_tests[];
 extern const size_t contract_threads_count;
 
