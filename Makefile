@@ -30,7 +30,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
 	$(filter debug,$(MODE)),-O0,-O2))
 CFLAGS ?=
-ALL_CFLAGS := -std=c11 -g -D_GNU_SOURCE $(OPT) $(WARN) -I. -MMD -MP -pthread $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(CFLAGS)
+CHECKS := $(if $(SAN)$(filter debug,$(MODE)),-DLOCK_CHECKS=1)
+ALL_CFLAGS := -std=c11 -g -D_GNU_SOURCE $(OPT) $(CHECKS) $(WARN) -I. -MMD -MP -pthread $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(CFLAGS)
 ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 
 # Debian packages: what building and running need, what the tests, the benches and the checkers need besides.

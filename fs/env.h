@@ -3,8 +3,8 @@
  *
  * Plain values, set before the first request and never changed, but for the atomic ones.
  *
- * Locks of fs. None is taken while another is held, but for node_table.lock under notify.lock; and none is held across a call
- * of the store, a reply, a callback or a notification of the kernel.
+ * Locks of fs. They are all leaves: none is taken while another is held, also of the store (LOCK_ALONE in ../store/lock.h), but for
+ * node_table.lock under notify.lock; and none is held across a call of the store, a reply, a callback or a notification of the kernel.
  *   files.lock       the list of open actor files (file.c)
  *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
  *   notify.lock      what the kernel was told of namespaces, what it must be told (notify.c)

@@ -2,14 +2,16 @@
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
  * locate.c, append.c, dedup.c. Nobody else includes this.
  *
- * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number:
+ * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number (lock.h has
+ * the same order, which debug builds check):
  *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts
  *   2  actor.lock         what this node knows of one actor, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
- *   5  indexes.lock         the table of indexes and their counts, the listener (index.c)
- *   6  index.lock           one index (index.c)
- *   7  the backend's own  (memory.c, rpc.c, rpc_spent.c), timer.lock
+ *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
+ *   6  index.lock         one index (index.c)
+ *   7  the backend's own  (memory.c, js_state.h, rpc.c), one at a time
+ *   8  leaves: rpc_spent.lock, timer.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H

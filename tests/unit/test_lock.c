@@ -1,0 +1,175 @@
+/* The checks of the order of locks, which are there in this program in every build. */
+#undef LOCK_CHECKS
+#define LOCK_CHECKS 1
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../store/lock.h"
+#include "check.h"
+
+static struct lock store, actor, other_actor, leaf, alone;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+
+static void
+init(void)
+{
+	lock_init(&store, LOCK_STORE);
+	lock_init(&actor, LOCK_ACTOR);
+	lock_init(&other_actor, LOCK_ACTOR);
+	lock_init(&leaf, LOCK_LEAF);
+	lock_init(&alone, LOCK_ALONE);
+}
+
+/* Does fn abort, saying so? In a process of its own. */
+static void
+check_stops(void (*fn)(void), const char *message)
+{
+	char said[512] = "";
+	int fds[2], status = 0;
+
+	REQUIRE(pipe(fds) == 0);
+	fflush(stdout);
+	pid_t pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		struct rlimit no_core = { 0, 0 };
+		setrlimit(RLIMIT_CORE, &no_core);
+		signal(SIGABRT, SIG_DFL);
+		dup2(fds[1], STDERR_FILENO);
+		init();
+		fn();
+		_exit(0);
+	}
+	close(fds[1]);
+	size_t len = 0;
+	for (ssize_t n; len < sizeof(said) - 1 && (n = read(fds[0], said + len, sizeof(said) - 1 - len)) > 0;)
+		len += (size_t)n;
+	close(fds[0]);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	if (strstr(said, message) == NULL)
+		CHECK_EQ_STR(said, message);
+}
+
+TEST(the_right_order_passes)
+{
+	struct timespec past = { 0, 0 };
+
+	init();
+	for (int i = 0; i < 100; i++) {
+		lock_take(&store);
+		lock_take(&actor);
+		lock_take(&leaf);
+		lock_give(&actor); /* in any order */
+		lock_give(&store);
+		lock_give(&leaf);
+		lock_take(&alone);
+		CHECK_EQ_INT(lock_wait_until(&alone, &cond, &past), ETIMEDOUT);
+		lock_give(&alone);
+	}
+}
+
+TEST(one_that_is_only_tried_may_have_any_rank)
+{
+	init();
+	lock_take(&actor);
+	CHECK(lock_try(&other_actor));
+	CHECK(lock_try(&store));
+	CHECK(!lock_try(&store));
+	lock_give(&other_actor);
+	lock_give(&store);
+	lock_take(&leaf);
+	lock_give(&leaf);
+	lock_give(&actor);
+}
+
+static void
+backwards(void)
+{
+	lock_take(&actor);
+	lock_take(&store);
+}
+
+static void
+two_of_a_rank(void)
+{
+	lock_take(&actor);
+	lock_take(&other_actor);
+}
+
+static void
+twice(void)
+{
+	lock_take(&store);
+	lock_take(&store);
+}
+
+static void
+below_a_leaf(void)
+{
+	lock_take(&leaf);
+	lock_take(&alone);
+}
+
+static void
+not_alone(void)
+{
+	lock_take(&store);
+	lock_take(&alone);
+}
+
+static void
+behind_a_tried_one(void)
+{
+	lock_take(&store);
+	(void)lock_try(&leaf);
+	lock_take(&actor);
+}
+
+static void
+waits_with_another(void)
+{
+	lock_take(&store);
+	lock_take(&actor);
+	lock_wait(&actor, &cond);
+}
+
+static void
+waits_without(void)
+{
+	lock_wait(&actor, &cond);
+}
+
+static void
+gives_what_it_has_not(void)
+{
+	lock_give(&store);
+}
+
+TEST(the_wrong_order_aborts)
+{
+	check_stops(backwards, "taking \"store\" while holding \"actor\"");
+	check_stops(two_of_a_rank, "taking \"actor\" while holding \"actor\"");
+	check_stops(twice, "taking again \"store\"");
+	check_stops(below_a_leaf, "taking \"alone\" while holding \"leaf\"");
+	check_stops(not_alone, "taking \"alone\" while holding \"store\"");
+	check_stops(behind_a_tried_one, "taking \"actor\" while holding \"leaf\"");
+}
+
+TEST(a_wait_with_another_lock_aborts)
+{
+	check_stops(waits_with_another, "waiting \"actor\" while holding \"store\"");
+	check_stops(waits_without, "waiting with a lock that this thread does not hold");
+}
+
+TEST(to_give_what_one_does_not_hold_aborts)
+{
+	check_stops(gives_what_it_has_not, "does not hold");
+}
+
+TESTS(T(the_right_order_passes), T(one_that_is_only_tried_may_have_any_rank), T(the_wrong_order_aborts),
+    T(a_wait_with_another_lock_aborts), T(to_give_what_one_does_not_hold_aborts))
