@@ -6,68 +6,14 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "index_table.h"
-#include "state.h"
+#include "index_state.h"
 
 /* Long enough that a loop of ls, or a shell in the directory, loads it once; what is left alone for that long is not in use. */
 #define IDLE_NS (60 * NS_PER_SEC)
 /* Walking through many namespaces (find, du) asks for each once: of those only so many are kept. */
 #define IDLE_MAX 64
-/* How long a try to get the watch back waits for a connection before it looks again. */
-#define CONNECTION_NS (30 * NS_PER_SEC)
 /* A reader is woken after the first entry, and then in ever larger steps: waking it for each would cost more than loading. */
 #define WAKE_STEP_MAX 1024
-/* The size in a table's head that stands for: not one of our records. */
-#define FOREIGN UINT64_MAX
-
-struct indexes {
-	struct store *store;
-	pthread_mutex_t lock;
-	/* Guarded by lock. */
-	struct table by_ns;
-	size_t idle; /* of those in by_ns, how many nobody holds */
-	bool stopped;
-	store_listen_fn listener;
-	void *listener_arg;
-	unsigned telling; /* calls of the listener under way */
-	pthread_cond_t told;
-};
-
-enum index_state { LOADING, LIVE, LAGGING, GONE };
-
-struct index {
-	struct table_link link;
-	struct indexes *all;
-	/* Guarded by indexes.lock. */
-	size_t refs;    /* one for the table, one for each holder, one for each call to come */
-	size_t holders; /* who called index_get */
-	bool listed;    /* in the table */
-	bool expiring;  /* a call of expire is to come */
-	int64_t idle_since_ns;
-
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	/* Guarded by lock. */
-	enum index_state state;
-	bool closed; /* no watch any more */
-	bool anew;   /* was loaded before, and is loading from the start again */
-	int err;     /* why the last watch ended; 0 since one went live */
-	unsigned tries;
-	int64_t progress_ns;     /* when something last arrived */
-	int64_t interrupted_ns;  /* since when it lags */
-	uint64_t wake_at;        /* a reader waits for so many entries */
-	uint64_t epoch;          /* the namespace's; 0: none seen */
-	uint64_t last_seq;       /* of what the watch brought */
-	struct index_table table;
-	struct backend_watch *watch;
-	bool moving; /* somebody is ending or beginning the watch */
-
-	char ns[];
-};
-
-static const struct backend_watch_fns watch_fns;
-
-static void step(void *arg);
 
 /* Counts */
 
@@ -80,8 +26,8 @@ free_index(struct index *x)
 	free(x);
 }
 
-static void
-unref(struct index *x)
+void
+index_unref(struct index *x)
 {
 	struct indexes *all = x->all;
 
@@ -92,9 +38,8 @@ unref(struct index *x)
 		free_index(x);
 }
 
-/* Have fn called on a thread of the backend; it owns a count. */
-static void
-call_at(struct index *x, int64_t at_ns, void (*fn)(void *arg))
+void
+index_call_at(struct index *x, int64_t at_ns, void (*fn)(void *arg))
 {
 	struct backend *b = x->all->store->backend;
 
@@ -118,9 +63,8 @@ find_locked(struct indexes *all, const char *ns)
 	return link == NULL ? NULL : container_of(link, struct index, link);
 }
 
-/* Out of the table, whose count is the caller's from then on; false if it was out already. */
-static bool
-unlist_locked(struct index *x)
+bool
+index_unlist_locked(struct index *x)
 {
 	if (!x->listed)
 		return false;
@@ -139,16 +83,15 @@ hold_locked(struct index *x)
 		x->all->idle--;
 }
 
-/* End the watch on another thread. The caller's count goes with it. */
-static void
-close_later(struct index *x)
+void
+index_close_later(struct index *x)
 {
 	struct store *s = x->all->store;
 
 	pthread_mutex_lock(&x->lock);
 	x->closed = true;
 	pthread_mutex_unlock(&x->lock);
-	s->backend->ops->after(s->backend, clock_mono(s->clock), step, x);
+	s->backend->ops->after(s->backend, clock_mono(s->clock), index_step, x);
 }
 
 static void
@@ -164,13 +107,13 @@ expire(void *arg)
 	x->expiring = x->listed && x->holders == 0 && at_ns > now && !all->stopped;
 	bool again = x->expiring;
 	if (!again && x->holders == 0)
-		drop = unlist_locked(x);
+		drop = index_unlist_locked(x);
 	pthread_mutex_unlock(&all->lock);
 	if (again)
-		call_at(x, at_ns, expire);
+		index_call_at(x, at_ns, expire);
 	if (drop)
-		close_later(x);
-	unref(x);
+		index_close_later(x);
+	index_unref(x);
 }
 
 static struct index *
@@ -202,14 +145,14 @@ index_put(struct index *x)
 		arm = !x->expiring;
 		x->expiring = true;
 		if (++all->idle > IDLE_MAX && (surplus = idle_longest_locked(all)) != NULL)
-			unlist_locked(surplus);
+			index_unlist_locked(surplus);
 	}
 	pthread_mutex_unlock(&all->lock);
 	if (arm)
-		call_at(x, now + IDLE_NS, expire);
+		index_call_at(x, now + IDLE_NS, expire);
 	if (surplus != NULL)
-		close_later(surplus);
-	unref(x);
+		index_close_later(surplus);
+	index_unref(x);
 }
 
 /* The listener */
@@ -227,8 +170,8 @@ store_listen(struct store *s, store_listen_fn fn, void *arg)
 	pthread_mutex_unlock(&all->lock);
 }
 
-static void
-tell(struct indexes *all, const char *ns, const char *name, const struct head *head, bool is_new)
+void
+index_tell(struct indexes *all, const char *ns, const char *name, const struct head *head, bool is_new)
 {
 	pthread_mutex_lock(&all->lock);
 	store_listen_fn fn = all->listener;
@@ -246,190 +189,31 @@ tell(struct indexes *all, const char *ns, const char *name, const struct head *h
 
 /* Entries */
 
-static void
-wake_locked(struct index *x)
+void
+index_wake_locked(struct index *x)
 {
 	x->wake_at = UINT64_MAX;
 	pthread_cond_broadcast(&x->changed);
 }
 
-/* Take a head that may be newer than what is known. */
-static void
-learn_locked(struct index *x, const char *name, const struct head *head)
+void
+index_learn_locked(struct index *x, const char *name, const struct head *head)
 {
 	struct index_item *item = index_table_put(&x->table, name);
 
 	if (item != NULL && head->seq > item->head.seq)
 		item->head = *head;
 	if (x->table.count >= x->wake_at)
-		wake_locked(x);
+		index_wake_locked(x);
 }
 
-/* Nothing of what is known holds any more; names and positions stay. */
-static void
-forget_locked(struct index *x)
+void
+index_forget_locked(struct index *x)
 {
 	for (uint32_t i = 0; i < x->table.count; i++)
 		index_table_at(&x->table, i)->head = (struct head){ 0 };
 	x->last_seq = 0;
 	x->epoch = 0;
-}
-
-/* What the watch tells */
-
-static void
-on_begin(void *arg, uint64_t epoch)
-{
-	struct index *x = arg;
-
-	pthread_mutex_lock(&x->lock);
-	x->epoch = epoch;
-	x->progress_ns = clock_mono(x->all->store->clock);
-	pthread_mutex_unlock(&x->lock);
-}
-
-static void
-on_record(void *arg, const char *actor, const struct record *r)
-{
-	struct index *x = arg;
-	struct head head = { .seq = r->seq, .size = FOREIGN };
-
-	if (!r->foreign)
-		head = record_head(r);
-	int64_t now = clock_mono(x->all->store->clock);
-	pthread_mutex_lock(&x->lock);
-	x->progress_ns = now;
-	if (x->state != GONE) {
-		x->last_seq = r->seq;
-		learn_locked(x, actor, &head);
-	}
-	bool loaded = x->state == LIVE || x->state == LAGGING;
-	pthread_mutex_unlock(&x->lock);
-	if (r->foreign)
-		head.size = 0;
-	if (loaded)
-		tell(x->all, x->ns, actor, &head, !r->foreign && r->prev_seq == 0);
-}
-
-static void
-on_live(void *arg)
-{
-	struct index *x = arg;
-
-	pthread_mutex_lock(&x->lock);
-	bool anew = x->anew;
-	x->state = LIVE;
-	x->anew = false;
-	x->tries = 0;
-	x->err = 0;
-	wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
-	if (anew)
-		tell(x->all, x->ns, NULL, NULL, false);
-}
-
-static void
-on_busy(void *arg)
-{
-	struct index *x = arg;
-
-	pthread_mutex_lock(&x->lock);
-	x->progress_ns = clock_mono(x->all->store->clock);
-	pthread_mutex_unlock(&x->lock);
-}
-
-static void
-set_gone(struct index *x)
-{
-	pthread_mutex_lock(&x->lock);
-	bool first = x->state != GONE;
-	x->state = GONE;
-	x->closed = true;
-	forget_locked(x);
-	wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
-	pthread_mutex_lock(&x->all->lock);
-	bool drop = unlist_locked(x);
-	pthread_mutex_unlock(&x->all->lock);
-	if (first)
-		tell(x->all, x->ns, NULL, NULL, false);
-	if (drop)
-		close_later(x);
-}
-
-static void
-on_end(void *arg, int err)
-{
-	struct index *x = arg;
-	int64_t now = clock_mono(x->all->store->clock), at_ns = now;
-
-	if (err == -ENOENT) {
-		set_gone(x);
-		return;
-	}
-	pthread_mutex_lock(&x->lock);
-	x->err = err;
-	if (err == -ESTALE) {
-		x->anew = x->anew || x->state != LOADING;
-		x->state = LOADING;
-		x->progress_ns = now;
-		forget_locked(x);
-	} else if (x->state == LIVE) {
-		x->state = LAGGING;
-		x->interrupted_ns = now;
-	}
-	if (x->tries++ > 0)
-		at_ns += wait_backoff_ns(x->tries);
-	wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
-	call_at(x, at_ns, step);
-}
-
-static const struct backend_watch_fns watch_fns = { on_begin, on_record, on_live, on_busy, on_end };
-
-/* The watch's life */
-
-/* End the watch that is there, and begin another unless the index is closed. On a thread that is not in a call of the watch. */
-static void
-move(struct index *x)
-{
-	struct backend *b = x->all->store->backend;
-	struct backend_watch *old, *fresh = NULL;
-
-	pthread_mutex_lock(&x->lock);
-	while (x->moving)
-		pthread_cond_wait(&x->changed, &x->lock);
-	x->moving = true;
-	old = x->watch;
-	x->watch = NULL;
-	uint64_t from_seq = x->last_seq != 0 ? x->last_seq + 1 : 0, epoch = x->epoch;
-	bool closed = x->closed;
-	pthread_mutex_unlock(&x->lock);
-	if (old != NULL)
-		b->ops->watch_stop(b, old);
-	int err = closed ? 0 : b->ops->watch(b, x->ns, from_seq, epoch, &watch_fns, x, &fresh);
-	pthread_mutex_lock(&x->lock);
-	x->watch = fresh;
-	x->moving = false;
-	pthread_cond_broadcast(&x->changed);
-	pthread_mutex_unlock(&x->lock);
-	if (err != 0)
-		on_end(x, err);
-}
-
-static void
-step(void *arg)
-{
-	struct index *x = arg;
-	struct store *s = x->all->store;
-
-	pthread_mutex_lock(&x->lock);
-	bool closed = x->closed;
-	pthread_mutex_unlock(&x->lock);
-	if (!closed && !s->backend->ops->wait(s->backend, clock_mono(s->clock) + CONNECTION_NS, step, x))
-		return; /* called again, with our count */
-	move(x);
-	unref(x);
 }
 
 static struct index *
@@ -476,7 +260,7 @@ index_get(struct store *s, const char *ns, struct index **out)
 		hold_locked(x);
 	pthread_mutex_unlock(&all->lock);
 	if (made)
-		move(x);
+		index_move(x);
 	*out = x;
 	return x != NULL ? 0 : -ENOMEM;
 }
@@ -521,7 +305,7 @@ next_locked(const struct index *x, uint64_t *position, struct index_entry *e)
 		const struct index_item *item = index_table_at(&x->table, (uint32_t)(*position)++);
 		if (item->head.seq == 0)
 			continue;
-		*e = (struct index_entry){ .name = item->name, .foreign = item->head.size == FOREIGN };
+		*e = (struct index_entry){ .name = item->name, .foreign = item->head.size == INDEX_FOREIGN };
 		if (e->foreign)
 			e->head.seq = item->head.seq;
 		else
@@ -604,7 +388,7 @@ find(struct index *x, const char *name, bool only_live, struct head *head)
 		err = -EAGAIN;
 	} else if (!there) {
 		err = x->state == LOADING ? -EAGAIN : -ENOENT;
-	} else if (item->head.size != FOREIGN) {
+	} else if (item->head.size != INDEX_FOREIGN) {
 		*head = item->head;
 		err = 0;
 	}
@@ -655,9 +439,9 @@ index_learn(struct store *s, const char *ns, const char *name, const struct head
 		return;
 	pthread_mutex_lock(&x->lock);
 	if (x->state != GONE)
-		learn_locked(x, name, head);
+		index_learn_locked(x, name, head);
 	pthread_mutex_unlock(&x->lock);
-	unref(x);
+	index_unref(x);
 }
 
 void
@@ -675,8 +459,8 @@ index_unlearn(struct store *s, const char *ns, const char *name, uint64_t seen_s
 	bool loaded = x->state == LIVE || x->state == LAGGING;
 	pthread_mutex_unlock(&x->lock);
 	if (gone && loaded)
-		tell(x->all, ns, name, NULL, false);
-	unref(x);
+		index_tell(x->all, ns, name, NULL, false);
+	index_unref(x);
 }
 
 uint64_t
@@ -692,7 +476,7 @@ index_seq(struct store *s, const char *ns, const char *name)
 	if (item != NULL)
 		seq = item->head.seq;
 	pthread_mutex_unlock(&x->lock);
-	unref(x);
+	index_unref(x);
 	return seq;
 }
 
@@ -703,8 +487,8 @@ index_gone(struct store *s, const char *ns)
 
 	if (x == NULL)
 		return;
-	set_gone(x);
-	unref(x);
+	index_set_gone(x);
+	index_unref(x);
 }
 
 /* All of a store */
@@ -734,15 +518,15 @@ indexes_stop(struct indexes *all)
 		link = table_next(&all->by_ns, NULL);
 		struct index *x = link == NULL ? NULL : container_of(link, struct index, link);
 		if (x != NULL)
-			unlist_locked(x);
+			index_unlist_locked(x);
 		pthread_mutex_unlock(&all->lock);
 		if (x == NULL)
 			return;
 		pthread_mutex_lock(&x->lock);
 		x->closed = true;
 		pthread_mutex_unlock(&x->lock);
-		move(x);
-		unref(x);
+		index_move(x);
+		index_unref(x);
 	}
 }
 

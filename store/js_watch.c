@@ -4,20 +4,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <xxhash.h>
 
-#include "js_api.h"
+#include "js_consumer.h"
 #include "js_message.h"
 #include "name.h"
 
-#define HEARTBEAT_NS (1 * NS_PER_SEC)
+/* Four heartbeats (js_consumer.c). */
 #define LOST_NS (4 * NS_PER_SEC)
-#define INFO_NS (5 * NS_PER_SEC)
-/* nats-server 2.9 takes some 6 s for a million subjects. */
-#define CREATE_NS (120 * NS_PER_SEC)
-/* While a consumer is being created: how often the server is asked whether it lives. */
-#define BUSY_NS (1 * NS_PER_SEC)
 #define FLUSH_MS 1000
 #define CONNECTION_NS (30 * NS_PER_SEC)
 /* The server does not answer pings while it creates a consumer; that must not look like a lost connection. */
@@ -153,8 +146,9 @@ all_watches(struct js_watches *ws, size_t *count)
 
 /* The server works on a consumer, and those that wait for theirs behind it wait for a reason too. */
 static void
-tell_busy(struct js_watches *ws)
+tell_busy(void *arg)
 {
+	struct js_watches *ws = arg;
 	size_t count;
 	struct backend_watch **list = all_watches(ws, &count);
 
@@ -206,173 +200,10 @@ watchdog(void *arg)
 	unref(w);
 }
 
-/* Consumers */
-
-static void
-ignore(void *arg, int err, natsMsg *reply)
+static struct js_consumer
+consumer_of(const struct backend_watch *w)
 {
-	(void)arg, (void)err, (void)reply;
-}
-
-/* Nobody waits for the answer: without interest in its messages the server removes it too, only later. */
-static void
-delete_consumer(struct backend_watch *w)
-{
-	struct js_watches *ws = w->ws;
-	struct buf subject = { 0 };
-
-	buf_printf(&subject, "$JS.API.CONSUMER.DELETE.%s.%s", w->stream.p, w->name);
-	if (buf_text(&subject) != NULL)
-		rpc_request(
-		    ws->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(ws->js->clock) + INFO_NS, ignore, NULL);
-	buf_free(&subject);
-}
-
-static cJSON *
-new_request(const struct backend_watch *w)
-{
-	cJSON *request = cJSON_CreateObject(), *config;
-	struct buf filter = { 0 };
-
-	js_subject(w->ws->js, "ev", w->ns, NULL, &filter);
-	cJSON_AddStringToObject(request, "stream_name", w->stream.p);
-	config = cJSON_AddObjectToObject(request, "config");
-	cJSON_AddStringToObject(config, "name", w->name);
-	cJSON_AddStringToObject(config, "deliver_subject", w->inbox);
-	cJSON_AddStringToObject(config, "filter_subject", buf_text(&filter));
-	if (w->from_seq == 0) {
-		cJSON_AddStringToObject(config, "deliver_policy", "last_per_subject");
-	} else {
-		cJSON_AddStringToObject(config, "deliver_policy", "by_start_sequence");
-		cJSON_AddNumberToObject(config, "opt_start_seq", (double)w->from_seq);
-	}
-	cJSON_AddStringToObject(config, "ack_policy", "none");
-	cJSON_AddStringToObject(config, "replay_policy", "instant");
-	cJSON_AddNumberToObject(config, "max_deliver", 1);
-	cJSON_AddNumberToObject(config, "num_replicas", 1);
-	cJSON_AddTrueToObject(config, "mem_storage");
-	cJSON_AddTrueToObject(config, "headers_only");
-	cJSON_AddTrueToObject(config, "flow_control");
-	cJSON_AddNumberToObject(config, "idle_heartbeat", (double)HEARTBEAT_NS);
-	if (filter.failed) {
-		cJSON_Delete(request);
-		request = NULL;
-	}
-	buf_free(&filter);
-	return request;
-}
-
-struct creation {
-	struct logger *lg;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool done;
-	int err;
-	bool empty; /* it has nothing to deliver yet */
-};
-
-static void
-on_created(void *arg, int err, natsMsg *reply)
-{
-	struct creation *c = arg;
-	cJSON *info = NULL;
-
-	if (err == 0)
-		err = js_api_parse(c->lg, reply, &info);
-	const cJSON *delivered = cJSON_GetObjectItemCaseSensitive(info, "delivered");
-	pthread_mutex_lock(&c->lock);
-	c->empty = js_number(info, "num_pending", 1) == 0 && js_number(delivered, "consumer_seq", 1) == 0;
-	c->err = err == -EHOSTUNREACH ? -ENOTCONN : err;
-	c->done = true;
-	pthread_cond_signal(&c->wake);
-	pthread_mutex_unlock(&c->lock);
-	cJSON_Delete(info);
-}
-
-/* Does the server answer on the other connection? That nobody listens is an answer. */
-static bool
-server_lives(struct jetstream *js)
-{
-	struct buf subject = { 0 };
-	natsMsg *reply = NULL;
-	int err = -ENOMEM;
-
-	buf_printf(&subject, "%s.nobody", js->prefix);
-	if (buf_text(&subject) != NULL)
-		err = rpc_call(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + BUSY_NS, &reply);
-	natsMsg_Destroy(reply);
-	buf_free(&subject);
-	return err == 0 || err == -EHOSTUNREACH || err == -EACCES;
-}
-
-static void
-wait_for_creation(struct js_watches *ws, struct creation *c)
-{
-	pthread_mutex_lock(&c->lock);
-	while (!c->done) {
-		int64_t at = clock_mono(ws->js->clock) + BUSY_NS;
-		struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
-		if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
-			continue;
-		pthread_mutex_unlock(&c->lock);
-		if (server_lives(ws->js))
-			tell_busy(ws);
-		pthread_mutex_lock(&c->lock);
-	}
-	pthread_mutex_unlock(&c->lock);
-}
-
-static int
-create_consumer(struct backend_watch *w, bool *empty)
-{
-	struct js_watches *ws = w->ws;
-	struct creation c = { .lg = ws->js->lg };
-	struct buf subject = { 0 };
-	pthread_condattr_t attr;
-
-	cJSON *request = new_request(w);
-	char *body = cJSON_PrintUnformatted(request);
-	cJSON_Delete(request);
-	buf_printf(&subject, "$JS.API.CONSUMER.CREATE.%s.%s", w->stream.p, w->name);
-	pthread_mutex_init(&c.lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c.wake, &attr);
-	pthread_condattr_destroy(&attr);
-	if (body != NULL && buf_text(&subject) != NULL) {
-		rpc_request(ws->rpc, subject.p, NULL, 0, body, strlen(body), clock_mono(ws->js->clock) + CREATE_NS,
-		    on_created, &c);
-		wait_for_creation(ws, &c);
-	} else {
-		c.err = -ENOMEM;
-	}
-	pthread_cond_destroy(&c.wake);
-	pthread_mutex_destroy(&c.lock);
-	cJSON_free(body);
-	buf_free(&subject);
-	*empty = c.empty;
-	return c.err;
-}
-
-/* What tells one stream from another of the same name: our nonce, or when it was created. */
-static int
-identify(struct backend_watch *w, uint64_t *epoch, uint64_t *last_seq)
-{
-	struct jetstream *js = w->ws->js;
-	cJSON *info = NULL;
-
-	int err = js_api_call(
-	    w->ws->rpc, js->lg, "STREAM.INFO", w->stream.p, NULL, clock_mono(js->clock) + INFO_NS, &info);
-	if (err != 0)
-		return err;
-	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-	cJSON *description = cJSON_Parse(js_text(config, "description", ""));
-	const char *text = js_text(description, "nonce", js_text(info, "created", ""));
-	*epoch = XXH3_64bits(text, strlen(text)) | 1;
-	*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
-	cJSON_Delete(description);
-	cJSON_Delete(info);
-	return 0;
+	return (struct js_consumer){ w->ws->js, w->ws->rpc, w->ns, w->stream.p, w->name, w->inbox, w->from_seq };
 }
 
 /* Messages, on nats.c's delivery thread */
@@ -540,7 +371,8 @@ begin_watch(struct backend_watch *w)
 	uint64_t epoch, last_seq, epoch_after, ignored;
 	bool empty = false;
 
-	int err = identify(w, &epoch, &last_seq);
+	struct js_consumer consumer = consumer_of(w);
+	int err = js_consumer_stream(&consumer, &epoch, &last_seq);
 	if (err != 0)
 		return err;
 	if (w->from_seq != 0 && (epoch != w->want_epoch || w->from_seq > last_seq + 1))
@@ -556,10 +388,11 @@ begin_watch(struct backend_watch *w)
 	call_end_locked(w);
 	pthread_mutex_unlock(&ws->lock);
 	err = subscribe(w);
+	consumer = consumer_of(w);
 	if (err == 0)
-		err = create_consumer(w, &empty);
+		err = js_consumer_make(&consumer, tell_busy, ws, &empty);
 	if (err == 0)
-		err = identify(w, &epoch_after, &ignored);
+		err = js_consumer_stream(&consumer, &epoch_after, &ignored);
 	if (err != 0)
 		return err;
 	if (epoch_after != epoch)
@@ -701,8 +534,10 @@ js_watch_stop(struct backend *b, struct backend_watch *w)
 		pthread_cond_wait(&ws->called, &ws->lock);
 	bool made = w->made;
 	pthread_mutex_unlock(&ws->lock);
-	if (made)
-		delete_consumer(w);
+	if (made) {
+		struct js_consumer consumer = consumer_of(w);
+		js_consumer_delete(&consumer);
+	}
 	/* The worker goes on with the user's count; without memory for that the subscription stays to the end. */
 	if (timer_at(ws->worker, 0, unsubscribe, w) != 0)
 		unref(w);

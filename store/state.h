@@ -10,7 +10,7 @@
  *   4  cache.lock         the list of all blocks (cache.c)
  *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
  *   6  index.lock         one index (index.c)
- *   7  the backend's own  (memory.c, js_state.h, rpc.c), one at a time
+ *   7  the backend's own  (memory.c, js_state.h, js_watch.c, rpc.c), one at a time
  *   8  leaves: rpc_spent.lock, timer.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */

@@ -5,44 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "../../store/table.h"
 #include "../../store/timer.h"
-
-struct faulty {
-	struct backend base;
-	struct backend *inner;
-	bool owns;
-	const struct clock *clock;
-	struct timer *timer;
-	struct faulty_options options;
-	atomic_bool closing; /* then what was to come later comes at once */
-	atomic_uint_fast64_t hidden_seq;
-	atomic_uint_fast64_t calls[FAULT_OPS];
-	atomic_uint_fast64_t made[FAULT_KINDS];
-
-	pthread_mutex_t lock;
-	/* Guarded by lock. */
-	uint64_t random;
-	int64_t away_until_ns;
-	struct waiter *waiters;
-	struct backend_watch *watches;
-};
-
-/* A watch of the wrapped backend. */
-struct backend_watch {
-	struct backend_watch *next; /* guarded by faulty.lock */
-	struct faulty *faulty;
-	struct backend_watch *inner; /* NULL: refused */
-	struct backend_watch_fns fns;
-	void *arg;
-
-	/* Held during its calls, so that an end from elsewhere does not meet another. */
-	pthread_mutex_t calling;
-	unsigned refs;    /* guarded by faulty.lock: the user's, and those who are about to end it */
-	uint64_t left;    /* records until it ends with err */
-	int err;
-	bool ended;
-};
+#include "faulty_state.h"
 
 /* Who waits for the connection. In the list until called; freed by the timer's call. */
 struct waiter {
@@ -51,13 +15,6 @@ struct waiter {
 	bool called;
 	void (*fn)(void *arg);
 	void *arg;
-};
-
-/* What is to be done to one call. */
-struct fault {
-	enum fault_kind kind;
-	int err;
-	int64_t delay_ns;
 };
 
 /* A publish or get that outlives its call. */
@@ -75,15 +32,9 @@ struct op {
 	void *arg;
 };
 
-static struct faulty *
-faulty_of(struct backend *b)
-{
-	return container_of(b, struct faulty, base);
-}
-
 /* splitmix64, by S. Vigna. */
-static uint64_t
-random_locked(struct faulty *f)
+uint64_t
+faulty_random_locked(struct faulty *f)
 {
 	uint64_t z = f->random += 0x9e3779b97f4a7c15;
 
@@ -92,8 +43,8 @@ random_locked(struct faulty *f)
 	return z ^ (z >> 31);
 }
 
-static void
-later(struct faulty *f, int64_t delay_ns, void (*fn)(void *arg), void *arg)
+void
+faulty_later(struct faulty *f, int64_t delay_ns, void (*fn)(void *arg), void *arg)
 {
 	if (atomic_load(&f->closing) || timer_at(f->timer, clock_mono(f->clock) + delay_ns, fn, arg) != 0)
 		fn(arg);
@@ -108,11 +59,11 @@ random_fault_locked(struct faulty *f, enum fault_op op)
 		FAULT_DUPLICATE, FAULT_REFUSE };
 	static const enum fault_kind of_get[] = { FAULT_REFUSE, FAULT_DROP, FAULT_DELAY, FAULT_LAG };
 	static const int definite[] = { -EACCES, -ENOSPC, -EIO };
-	uint64_t r = random_locked(f);
+	uint64_t r = faulty_random_locked(f);
 	struct fault fault = { .err = r & 1 ? -ETIMEDOUT : -ENOTCONN };
 
 	fault.delay_ns =
-	    f->options.delay_max_ns > 0 ? (int64_t)(random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
+	    f->options.delay_max_ns > 0 ? (int64_t)(faulty_random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
 	if (op == FAULT_SCAN)
 		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_LAG;
 	else if (op == FAULT_WATCH)
@@ -134,8 +85,8 @@ applies(const struct fault_rule *rule, enum fault_op op, uint64_t number)
 	return rule->op == op && number >= rule->nth && (rule->count == 0 || number - rule->nth < rule->count);
 }
 
-static struct fault
-choose(struct faulty *f, enum fault_op op)
+struct fault
+faulty_choose(struct faulty *f, enum fault_op op)
 {
 	uint64_t number = atomic_fetch_add(&f->calls[op], 1) + 1;
 	struct fault fault = { .kind = FAULT_NONE };
@@ -148,7 +99,7 @@ choose(struct faulty *f, enum fault_op op)
 		if (applies(rule, op, number))
 			fault = (struct fault){ rule->kind, rule->err, rule->delay_ns };
 	}
-	if (fault.kind == FAULT_NONE && f->options.per_mille > 0 && random_locked(f) % 1000 < f->options.per_mille)
+	if (fault.kind == FAULT_NONE && f->options.per_mille > 0 && faulty_random_locked(f) % 1000 < f->options.per_mille)
 		fault = random_fault_locked(f, op);
 	pthread_mutex_unlock(&f->lock);
 	atomic_fetch_add(&f->made[fault.kind], 1);
@@ -217,7 +168,7 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 	struct op *op = arg;
 
 	if (op->fault.kind == FAULT_LOSE_ACK) {
-		later(op->faulty, op->fault.delay_ns, publish_answer, op);
+		faulty_later(op->faulty, op->fault.delay_ns, publish_answer, op);
 		return;
 	}
 	if (op->publish_fn != NULL)
@@ -240,7 +191,7 @@ faulty_publish(struct backend *b, struct actor_name name, const struct record *r
     int64_t deadline_ns, backend_publish_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_PUBLISH);
+	struct fault fault = faulty_choose(f, FAULT_PUBLISH);
 
 	if (fault.kind == FAULT_REFUSE) {
 		fn(arg, fault.err, 0, false);
@@ -258,9 +209,9 @@ faulty_publish(struct backend *b, struct actor_name name, const struct record *r
 	}
 	op->publish_fn = fault.kind == FAULT_STRAY ? NULL : fn;
 	if (fault.kind == FAULT_DROP)
-		later(f, fault.delay_ns, publish_answer, op);
+		faulty_later(f, fault.delay_ns, publish_answer, op);
 	else if (fault.kind == FAULT_DELAY || fault.kind == FAULT_STRAY)
-		later(f, fault.delay_ns, pass_publish, op);
+		faulty_later(f, fault.delay_ns, pass_publish, op);
 	else
 		pass_publish(op);
 	if (fault.kind == FAULT_STRAY)
@@ -324,7 +275,7 @@ faulty_get(
     struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_GET);
+	struct fault fault = faulty_choose(f, FAULT_GET);
 
 	if (fault.kind == FAULT_REFUSE) {
 		fn(arg, fault.err, NULL);
@@ -342,9 +293,9 @@ faulty_get(
 	op->get = g;
 	op->get_fn = fn;
 	if (fault.kind == FAULT_DROP)
-		later(f, fault.delay_ns, get_answer, op);
+		faulty_later(f, fault.delay_ns, get_answer, op);
 	else if (fault.kind == FAULT_DELAY)
-		later(f, fault.delay_ns, pass_get, op);
+		faulty_later(f, fault.delay_ns, pass_get, op);
 	else
 		pass_get(op);
 }
@@ -376,173 +327,13 @@ faulty_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64
     backend_scan_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_SCAN);
+	struct fault fault = faulty_choose(f, FAULT_SCAN);
 	struct scan scan = { fn, arg, atomic_load(&f->hidden_seq), UINT32_MAX };
 
 	if (fault.kind == FAULT_LAG || fault.kind == FAULT_REFUSE)
 		scan.left = 3;
 	int err = f->inner->ops->scan(f->inner, name, from_seq, to_seq, idle_ns, on_scanned, &scan);
 	return err == 0 && fault.kind == FAULT_REFUSE ? fault.err : err;
-}
-
-/* Watch */
-
-static void
-watch_unref(struct backend_watch *w)
-{
-	pthread_mutex_lock(&w->faulty->lock);
-	bool last = --w->refs == 0;
-	pthread_mutex_unlock(&w->faulty->lock);
-	if (!last)
-		return;
-	pthread_mutex_destroy(&w->calling);
-	free(w);
-}
-
-static void
-watch_end(struct backend_watch *w, int err)
-{
-	pthread_mutex_lock(&w->calling);
-	bool first = !w->ended;
-	w->ended = true;
-	if (first)
-		w->fns.end(w->arg, err);
-	pthread_mutex_unlock(&w->calling);
-}
-
-static void
-watch_refused(void *arg)
-{
-	struct backend_watch *w = arg;
-
-	watch_end(w, w->err);
-	watch_unref(w);
-}
-
-static void
-on_watch_begin(void *arg, uint64_t epoch)
-{
-	struct backend_watch *w = arg;
-
-	pthread_mutex_lock(&w->calling);
-	if (!w->ended)
-		w->fns.begin(w->arg, epoch);
-	pthread_mutex_unlock(&w->calling);
-}
-
-static void
-on_watch_record(void *arg, const char *actor, const struct record *r)
-{
-	struct backend_watch *w = arg;
-
-	pthread_mutex_lock(&w->calling);
-	bool end = !w->ended && w->left == 0;
-	if (!w->ended && !end) {
-		w->left--;
-		w->fns.record(w->arg, actor, r);
-	}
-	pthread_mutex_unlock(&w->calling);
-	if (end)
-		watch_end(w, w->err);
-}
-
-static void
-on_watch_live(void *arg)
-{
-	struct backend_watch *w = arg;
-
-	pthread_mutex_lock(&w->calling);
-	if (!w->ended)
-		w->fns.live(w->arg);
-	pthread_mutex_unlock(&w->calling);
-}
-
-static void
-on_watch_busy(void *arg)
-{
-	struct backend_watch *w = arg;
-
-	pthread_mutex_lock(&w->calling);
-	if (!w->ended)
-		w->fns.busy(w->arg);
-	pthread_mutex_unlock(&w->calling);
-}
-
-static void
-on_watch_end(void *arg, int err)
-{
-	watch_end(arg, err);
-}
-
-/* One whose connection is lost ends after some records; one that is refused, before any. */
-static int
-faulty_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns,
-    void *arg, struct backend_watch **out)
-{
-	static const struct backend_watch_fns ours = { on_watch_begin, on_watch_record, on_watch_live, on_watch_busy,
-		on_watch_end };
-	struct faulty *f = faulty_of(b);
-	struct fault fault = choose(f, FAULT_WATCH);
-	struct backend_watch *w = calloc(1, sizeof(*w));
-
-	if (w == NULL)
-		return -ENOMEM;
-	*w = (struct backend_watch){ .faulty = f, .fns = *fns, .arg = arg, .refs = 1, .left = UINT64_MAX };
-	w->err = fault.err;
-	pthread_mutex_init(&w->calling, NULL);
-	pthread_mutex_lock(&f->lock);
-	w->next = f->watches;
-	f->watches = w;
-	if (fault.kind == FAULT_CUT)
-		w->left = random_locked(f) % 50;
-	else if (fault.kind != FAULT_NONE)
-		w->refs++;
-	pthread_mutex_unlock(&f->lock);
-	*out = w;
-	if (fault.kind == FAULT_NONE || fault.kind == FAULT_CUT)
-		return f->inner->ops->watch(f->inner, ns, from_seq, epoch, &ours, w, &w->inner);
-	later(f, fault.delay_ns, watch_refused, w);
-	return 0;
-}
-
-static void
-faulty_watch_stop(struct backend *b, struct backend_watch *w)
-{
-	struct faulty *f = faulty_of(b);
-
-	if (w->inner != NULL)
-		f->inner->ops->watch_stop(f->inner, w->inner);
-	pthread_mutex_lock(&w->calling);
-	w->ended = true;
-	pthread_mutex_unlock(&w->calling);
-	pthread_mutex_lock(&f->lock);
-	for (struct backend_watch **at = &f->watches; *at != NULL; at = &(*at)->next) {
-		if (*at == w) {
-			*at = w->next;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&f->lock);
-	watch_unref(w);
-}
-
-/* The connection is lost for all that watch. */
-static void
-cut_watches(struct faulty *f)
-{
-	for (;;) {
-		pthread_mutex_lock(&f->lock);
-		struct backend_watch *w = f->watches;
-		if (w != NULL) {
-			f->watches = w->next;
-			w->refs++;
-		}
-		pthread_mutex_unlock(&f->lock);
-		if (w == NULL)
-			return;
-		watch_end(w, -ENOTCONN);
-		watch_unref(w);
-	}
 }
 
 /* What passes through */
@@ -686,7 +477,7 @@ faulty_disconnect(struct backend *b, int64_t for_ns)
 	}
 	pthread_mutex_unlock(&f->lock);
 	if (for_ns > 0)
-		cut_watches(f);
+		faulty_cut_watches(f);
 }
 
 static void

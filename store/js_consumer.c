@@ -1,0 +1,177 @@
+#include "js_consumer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "js_api.h"
+
+#define HEARTBEAT_NS (1 * NS_PER_SEC)
+#define INFO_NS (5 * NS_PER_SEC)
+/* nats-server 2.9 takes some 6 s for a million subjects. */
+#define CREATE_NS (120 * NS_PER_SEC)
+/* While a consumer is being made: how often the server is asked whether it lives. */
+#define BUSY_NS (1 * NS_PER_SEC)
+
+static void
+ignore(void *arg, int err, natsMsg *reply)
+{
+	(void)arg, (void)err, (void)reply;
+}
+
+void
+js_consumer_delete(const struct js_consumer *c)
+{
+	struct buf subject = { 0 };
+
+	buf_printf(&subject, "$JS.API.CONSUMER.DELETE.%s.%s", c->stream, c->name);
+	if (buf_text(&subject) != NULL)
+		rpc_request(c->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(c->js->clock) + INFO_NS, ignore, NULL);
+	buf_free(&subject);
+}
+
+static cJSON *
+new_request(const struct js_consumer *c)
+{
+	cJSON *request = cJSON_CreateObject(), *config;
+	struct buf filter = { 0 };
+
+	js_subject(c->js, "ev", c->ns, NULL, &filter);
+	cJSON_AddStringToObject(request, "stream_name", c->stream);
+	config = cJSON_AddObjectToObject(request, "config");
+	cJSON_AddStringToObject(config, "name", c->name);
+	cJSON_AddStringToObject(config, "deliver_subject", c->inbox);
+	cJSON_AddStringToObject(config, "filter_subject", buf_text(&filter));
+	if (c->from_seq == 0) {
+		cJSON_AddStringToObject(config, "deliver_policy", "last_per_subject");
+	} else {
+		cJSON_AddStringToObject(config, "deliver_policy", "by_start_sequence");
+		cJSON_AddNumberToObject(config, "opt_start_seq", (double)c->from_seq);
+	}
+	cJSON_AddStringToObject(config, "ack_policy", "none");
+	cJSON_AddStringToObject(config, "replay_policy", "instant");
+	cJSON_AddNumberToObject(config, "max_deliver", 1);
+	cJSON_AddNumberToObject(config, "num_replicas", 1);
+	cJSON_AddTrueToObject(config, "mem_storage");
+	cJSON_AddTrueToObject(config, "headers_only");
+	cJSON_AddTrueToObject(config, "flow_control");
+	cJSON_AddNumberToObject(config, "idle_heartbeat", (double)HEARTBEAT_NS);
+	if (filter.failed) {
+		cJSON_Delete(request);
+		request = NULL;
+	}
+	buf_free(&filter);
+	return request;
+}
+
+struct creation {
+	struct logger *lg;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	int err;
+	bool empty; /* it has nothing to deliver yet */
+};
+
+static void
+on_created(void *arg, int err, natsMsg *reply)
+{
+	struct creation *c = arg;
+	cJSON *info = NULL;
+
+	if (err == 0)
+		err = js_api_parse(c->lg, reply, &info);
+	const cJSON *delivered = cJSON_GetObjectItemCaseSensitive(info, "delivered");
+	pthread_mutex_lock(&c->lock);
+	c->empty = js_number(info, "num_pending", 1) == 0 && js_number(delivered, "consumer_seq", 1) == 0;
+	c->err = err == -EHOSTUNREACH ? -ENOTCONN : err;
+	c->done = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	cJSON_Delete(info);
+}
+
+/* Does the server answer on the other connection? That nobody listens is an answer. */
+static bool
+server_lives(struct jetstream *js)
+{
+	struct buf subject = { 0 };
+	natsMsg *reply = NULL;
+	int err = -ENOMEM;
+
+	buf_printf(&subject, "%s.nobody", js->prefix);
+	if (buf_text(&subject) != NULL)
+		err = rpc_call(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + BUSY_NS, &reply);
+	natsMsg_Destroy(reply);
+	buf_free(&subject);
+	return err == 0 || err == -EHOSTUNREACH || err == -EACCES;
+}
+
+static void
+wait_for_creation(struct jetstream *js, struct creation *c, void (*busy)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&c->lock);
+	while (!c->done) {
+		int64_t at = clock_mono(js->clock) + BUSY_NS;
+		struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
+		if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&c->lock);
+		if (server_lives(js))
+			busy(arg);
+		pthread_mutex_lock(&c->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+int
+js_consumer_make(const struct js_consumer *c, void (*busy)(void *arg), void *arg, bool *empty)
+{
+	struct creation creation = { .lg = c->js->lg };
+	struct buf subject = { 0 };
+	pthread_condattr_t attr;
+
+	cJSON *request = new_request(c);
+	char *body = cJSON_PrintUnformatted(request);
+	cJSON_Delete(request);
+	buf_printf(&subject, "$JS.API.CONSUMER.CREATE.%s.%s", c->stream, c->name);
+	pthread_mutex_init(&creation.lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&creation.wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (body != NULL && buf_text(&subject) != NULL) {
+		rpc_request(c->rpc, subject.p, NULL, 0, body, strlen(body), clock_mono(c->js->clock) + CREATE_NS, on_created,
+		    &creation);
+		wait_for_creation(c->js, &creation, busy, arg);
+	} else {
+		creation.err = -ENOMEM;
+	}
+	pthread_cond_destroy(&creation.wake);
+	pthread_mutex_destroy(&creation.lock);
+	cJSON_free(body);
+	buf_free(&subject);
+	*empty = creation.empty;
+	return creation.err;
+}
+
+int
+js_consumer_stream(const struct js_consumer *c, uint64_t *epoch, uint64_t *last_seq)
+{
+	cJSON *info = NULL;
+
+	int err =
+	    js_api_call(c->rpc, c->js->lg, "STREAM.INFO", c->stream, NULL, clock_mono(c->js->clock) + INFO_NS, &info);
+	if (err != 0)
+		return err;
+	/* Our nonce; of a stream that others made, when it was created. */
+	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
+	cJSON *description = cJSON_Parse(js_text(config, "description", ""));
+	const char *text = js_text(description, "nonce", js_text(info, "created", ""));
+	*epoch = XXH3_64bits(text, strlen(text)) | 1;
+	*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
+	cJSON_Delete(description);
+	cJSON_Delete(info);
+	return 0;
+}

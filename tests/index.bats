@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# What ls and stat show: the index of a namespace, through everything that may happen to its watch.
+
+load helper
+
+setup_file() {
+	nats_start
+	mount_start --nats "$NATS_URL"
+	mount_start -n other --nats "$NATS_URL"
+	export O="$D/other"
+}
+
+setup() {
+	NS="n$BATS_TEST_NUMBER"
+	mkdir "$M/$NS"
+}
+
+teardown_file() {
+	stop_all
+}
+
+# shows DIR NAME...: ls lists just these.
+shows() {
+	local dir=$1
+	shift
+	# shellcheck disable=SC2012,SC2011 # the names are ours
+	[[ "$(ls "$dir" | xargs)" == "$*" ]]
+}
+
+# has_size FILE SIZE
+has_size() {
+	[[ "$(stat -c %s "$1")" == "$2" ]]
+}
+
+# ask SUBJECT [DATA]: a request to the server, as an administrator's tool would send it; prints the answer.
+ask() {
+	local line data=${2:-}
+	exec 9<>"/dev/tcp/127.0.0.1/$(cat "$D/nats/port")"
+	printf 'CONNECT {"verbose":false}\r\nSUB reply 1\r\nPUB %s reply %d\r\n%s\r\n' "$1" "${#data}" "$data" >&9
+	while IFS= read -t 10 -r line <&9; do
+		[[ $line != MSG* ]] || break
+	done
+	IFS= read -t 10 -r line <&9
+	exec 9>&-
+	printf '%s\n' "${line%$'\r'}"
+}
+
+consumers() {
+	ask "\$JS.API.CONSUMER.NAMES.aether-$NS" | jq -r '.consumers[]?'
+}
+
+@test "a mount's own actors are listed at once" {
+	shows "$M/$NS"
+	for i in 1 2 3 4 5; do
+		echo x >>"$M/$NS/a$i"
+		[[ -e $M/$NS/a$i ]]
+		run ls "$M/$NS"
+		assert_line "a$i"
+	done
+	shows "$M/$NS" a1 a2 a3 a4 a5
+	touch "$M/$NS/b"
+	shows "$M/$NS" a1 a2 a3 a4 a5 b
+}
+
+@test "another mount's actors are listed soon, with their sizes" {
+	shows "$O/$NS"
+	echo x >>"$M/$NS/a"
+	wait_for 5 shows "$O/$NS" a
+	echo y >>"$M/$NS/a"
+	wait_for 5 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
+	touch "$O/$NS/b"
+	wait_for 5 shows "$M/$NS" a b
+}
+
+@test "a listing is whole with thousands of actors, and ls -l as well" {
+	(cd "$M/$NS" && touch f{1..3000})
+	assert_equal "$(find "$O/$NS" -type f | wc -l)" 3000
+	assert_equal "$(find "$O/$NS" -type f -size 0 | sort -u | wc -l)" 3000
+}
+
+@test "after the server was killed and started again everything that happened is shown" {
+	echo x >>"$M/$NS/a"
+	wait_for 5 shows "$O/$NS" a
+	nats_kill
+	nats_start
+	wait_for 20 touch "$M/$NS/b"
+	wait_for 20 shows "$O/$NS" a b
+	echo y >>"$M/$NS/a"
+	wait_for 20 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
+	touch "$O/$NS/c"
+	wait_for 5 shows "$M/$NS" a b c
+}
+
+@test "a consumer that an administrator deleted is made again" {
+	local name
+	echo x >>"$M/$NS/a"
+	wait_for 5 shows "$O/$NS" a
+	wait_for 5 shows "$M/$NS" a
+	for name in $(consumers); do
+		ask "\$JS.API.CONSUMER.DELETE.aether-$NS.$name" | jq -e .success
+	done
+	assert_equal "$(consumers)" ""
+	touch "$M/$NS/b"
+	wait_for 20 shows "$O/$NS" a b
+	touch "$O/$NS/c"
+	wait_for 20 shows "$M/$NS" a b c
+}
+
+@test "a namespace that was removed and made anew is empty, and followed again" {
+	shows "$M/$NS"
+	shows "$O/$NS"
+	rmdir "$O/$NS"
+	wait_for 5 not ls "$M/$NS"
+	mkdir "$O/$NS"
+	wait_for 5 shows "$M/$NS"
+	echo x >>"$O/$NS/new"
+	wait_for 20 shows "$M/$NS" new
+}
+
+@test "a stream that an administrator deleted and somebody made anew is shown as it is now" {
+	touch "$M/$NS/"{a,b,c}
+	wait_for 5 shows "$O/$NS" a b c
+	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
+	wait_for 5 mkdir "$M/$NS"
+	touch "$M/$NS/b"
+	wait_for 20 shows "$O/$NS" b
+	wait_for 20 shows "$M/$NS" b
+}
+
+@test "the server keeps no consumer of a mount that has ended" {
+	mount_start -n third --nats "$NATS_URL"
+	touch "$M/$NS/a"
+	shows "$D/third/$NS" a
+	shows "$M/$NS" a
+	assert_equal "$(consumers | wc -l)" 2
+	mount_stop third
+	wait_for 20 eval '[[ $(consumers | wc -l) == 1 ]]'
+}
