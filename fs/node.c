@@ -56,12 +56,15 @@ free_node(struct node *n)
 void
 node_table_free(struct node_table *t)
 {
-	struct table_link *link;
+	struct table_link *link, *next;
 
 	if (t == NULL)
 		return;
-	while ((link = table_pop(&t->nodes)) != NULL)
+	/* One after the other as they are in the table: to take the first out again and again would look through what is empty already. */
+	for (link = table_next(&t->nodes, NULL); link != NULL; link = next) {
+		next = table_next(&t->nodes, link);
 		free_node(container_of(link, struct node, link));
+	}
 	table_free(&t->nodes);
 	pthread_mutex_destroy(&t->lock);
 	free(t->root);
