@@ -69,6 +69,10 @@ on_busy(void *arg)
 void
 index_set_gone(struct index *x)
 {
+	/* First, so that whoever sees it gone gets another. */
+	pthread_mutex_lock(&x->all->lock);
+	bool drop = index_unlist_locked(x);
+	pthread_mutex_unlock(&x->all->lock);
 	pthread_mutex_lock(&x->lock);
 	bool first = x->state != GONE;
 	x->state = GONE;
@@ -76,9 +80,6 @@ index_set_gone(struct index *x)
 	index_forget_locked(x);
 	index_wake_locked(x);
 	pthread_mutex_unlock(&x->lock);
-	pthread_mutex_lock(&x->all->lock);
-	bool drop = index_unlist_locked(x);
-	pthread_mutex_unlock(&x->all->lock);
 	if (first)
 		index_tell(x->all, x->ns, NULL, NULL, false);
 	if (drop)
