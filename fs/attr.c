@@ -6,6 +6,7 @@
 #include "control.h"
 #include "entries.h"
 #include "libfuse.h"
+#include "notify.h"
 
 #define ROOT_MODE 0755
 #define ACTOR_BITS 0666 /* an actor is readable and writable for whom its namespace is */
@@ -14,39 +15,11 @@
 /* With the age that the store may answer from, what another node changes shows in a quarter and half a second at most.
  */
 #define NAMESPACE_VALID_S 0.25
-/* Actors do not go away, and their namespace is looked up before them. */
+/* Where no index follows the changes. Actors do not go away, and their namespace is looked up before them; but the size must be
+ * right. */
+#define ACTOR_VALID_S 0.0
 #define ACTOR_ENTRY_VALID_S 1.0
 #define CONTROL_VALID_S 1.0
-
-double
-attr_valid_s(const struct node *n)
-{
-	switch (n->kind) {
-	case NODE_ROOT:
-	case NODE_NAMESPACE:
-		return NAMESPACE_VALID_S;
-	case NODE_ACTOR:
-		return 0; /* the size must be right */
-	case NODE_CONTROL:
-		return control_kind(n->control) == CONTROL_FROM ? 0 : CONTROL_VALID_S;
-	}
-	return 0;
-}
-
-double
-attr_entry_valid_s(const struct node *n)
-{
-	switch (n->kind) {
-	case NODE_ROOT:
-	case NODE_NAMESPACE:
-		return NAMESPACE_VALID_S;
-	case NODE_ACTOR:
-		return ACTOR_ENTRY_VALID_S;
-	case NODE_CONTROL:
-		return CONTROL_VALID_S;
-	}
-	return 0;
-}
 
 static void
 set_times(struct stat *st, int64_t us)
@@ -106,13 +79,16 @@ of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 }
 
 static int
-of_namespace(const struct fs_env *env, const struct node *n, struct stat *st)
+of_namespace(const struct fs_env *env, struct node *n, struct stat *st)
 {
 	struct ns_info info;
 	int err = store_ns_info(env->store, n->name, ENV_NAMESPACE_AGE_NS, true, &info);
 
 	if (err != 0)
 		return err;
+	/* The kernel goes from the namespace to its actors, and enforces what it knows of them. */
+	if (notify_owner(env->notify, n, &info.attr))
+		notify_namespace(env->notify, n);
 	st->st_mode = S_IFDIR | (info.attr.mode & 07777);
 	st->st_nlink = 2;
 	set_owner(env, st, info.attr.uid, info.attr.gid);
@@ -120,41 +96,106 @@ of_namespace(const struct fs_env *env, const struct node *n, struct stat *st)
 	return 0;
 }
 
-static int
-of_actor(const struct fs_env *env, const struct node *n, struct stat *st)
+static void
+of_actor(const struct fs_env *env, const struct ns_info *info, const struct head *head, struct stat *st)
 {
+	st->st_mode = S_IFREG | (info->attr.mode & ACTOR_BITS);
+	st->st_nlink = 1;
+	set_owner(env, st, info->attr.uid, info->attr.gid);
+	set_size(st, head->size);
+	set_times(st, head->time_us);
+}
+
+static int
+ask_head(const struct fs_env *env, struct node *n, struct head *head)
+{
+	struct actor *actor;
+	int err = node_actor(env->nodes, n, &actor);
+
+	return err != 0 ? err : actor_head(actor, ENV_ACTOR_AGE_NS, true, head);
+}
+
+int
+attr_head(const struct fs_env *env, struct node *n, struct head *head)
+{
+	struct index *x = index_peek(env->store, n->parent->name);
+	int err = x != NULL ? index_find(x, n->name, head) : -EAGAIN;
+
+	if (x != NULL)
+		index_put(x);
+	return err == 0 ? 0 : ask_head(env, n, head);
+}
+
+static void
+prepare(const struct node *n, struct attr *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->st.st_ino = node_ino(n);
+	a->st.st_blksize = BLOCK_SIZE;
+}
+
+int
+attr_listed(const struct fs_env *env, struct node *n, struct index *x, const struct ns_info *info, struct attr *a)
+{
+	struct head head;
+
+	prepare(n, a);
+	/* In this order, see notify.h. */
+	bool lasting = notify_tell(env->notify, n, x);
+	(void)notify_owner(env->notify, n->parent, &info->attr);
+	int err = index_find(x, n->name, &head);
+	if (err != 0)
+		return err;
+	notify_told(n, &head);
+	of_actor(env, info, &head, &a->st);
+	a->valid_s = lasting ? NOTIFY_VALID_S : ACTOR_VALID_S;
+	a->entry_valid_s = lasting ? NOTIFY_VALID_S : ACTOR_ENTRY_VALID_S;
+	return 0;
+}
+
+static int
+get_actor(const struct fs_env *env, struct node *n, struct attr *a)
+{
+	struct index *x = index_peek(env->store, n->parent->name);
 	struct ns_info info;
 	struct head head;
 	int err = store_ns_info(env->store, n->parent->name, ENV_NAMESPACE_AGE_NS, true, &info);
 
+	if (err == 0 && x != NULL && attr_listed(env, n, x, &info, a) == 0) {
+		index_put(x);
+		return 0;
+	}
+	if (x != NULL)
+		index_put(x);
 	if (err == 0)
-		err = actor_head(n->actor, ENV_ACTOR_AGE_NS, true, &head);
+		err = ask_head(env, n, &head);
 	if (err != 0)
 		return err;
-	st->st_mode = S_IFREG | (info.attr.mode & ACTOR_BITS);
-	st->st_nlink = 1;
-	set_owner(env, st, info.attr.uid, info.attr.gid);
-	set_size(st, head.size);
-	set_times(st, head.time_us);
+	prepare(n, a);
+	of_actor(env, &info, &head, &a->st);
+	a->valid_s = ACTOR_VALID_S;
+	a->entry_valid_s = ACTOR_ENTRY_VALID_S;
 	return 0;
 }
 
 int
-attr_get(const struct fs_env *env, const struct node *n, struct stat *st)
+attr_get(const struct fs_env *env, struct node *n, struct attr *a)
 {
-	memset(st, 0, sizeof(*st));
-	st->st_ino = n->ino;
-	st->st_blksize = BLOCK_SIZE;
+	prepare(n, a);
 	switch (n->kind) {
 	case NODE_ROOT:
-		of_root(env, st);
+		of_root(env, &a->st);
+		a->valid_s = a->entry_valid_s = NAMESPACE_VALID_S;
 		return 0;
 	case NODE_NAMESPACE:
-		return of_namespace(env, n, st);
+		a->valid_s = a->entry_valid_s = NAMESPACE_VALID_S;
+		return of_namespace(env, n, &a->st);
 	case NODE_ACTOR:
-		return of_actor(env, n, st);
+		return get_actor(env, n, a);
 	case NODE_CONTROL:
-		return of_control(env, n, st);
+		a->valid_s = control_kind(n->control) == CONTROL_FROM ? 0 : CONTROL_VALID_S;
+		a->entry_valid_s = CONTROL_VALID_S;
+		return of_control(env, n, &a->st);
 	}
 	return -EIO;
 }
@@ -177,7 +218,7 @@ set_namespace(const struct fs_env *env, const char *ns, const struct stat *want,
 }
 
 int
-attr_set(const struct fs_env *env, const struct node *n, const struct stat *want, int to_set, struct stat *st)
+attr_set(const struct fs_env *env, struct node *n, const struct stat *want, int to_set, struct attr *a)
 {
 	const int who = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
 	bool atime = (to_set & FUSE_SET_ATTR_ATIME) && !(to_set & FUSE_SET_ATTR_ATIME_NOW);
@@ -192,5 +233,8 @@ attr_set(const struct fs_env *env, const struct node *n, const struct stat *want
 		return -EPERM;
 	if (to_set & who)
 		err = set_namespace(env, n->name, want, to_set);
-	return err != 0 ? err : attr_get(env, n, st);
+	/* Its actors have another mode or owner now, and must show it when this returns. */
+	if (err == 0 && (to_set & who))
+		notify_namespace(env->notify, n);
+	return err != 0 ? err : attr_get(env, n, a);
 }

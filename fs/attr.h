@@ -8,21 +8,33 @@
 
 #include <sys/stat.h>
 
+#include "../store/index.h"
 #include "env.h"
 #include "node.h"
 
+/* What the kernel is told: for how many seconds it may believe the attributes, and the name. */
+struct attr {
+	struct stat st;
+	double valid_s;
+	double entry_valid_s;
+};
+
 /* Blocks. 0, -ENOENT if the namespace or actor does not exist (any more), or -errno of the store. */
-int attr_get(const struct fs_env *env, const struct node *n, struct stat *st);
+int attr_get(const struct fs_env *env, struct node *n, struct attr *a);
+
+/* The same for an actor that was found in that index of its namespace, with what is known of that. Does not block. 0 or -ENOENT. */
+int attr_listed(
+    const struct fs_env *env, struct node *n, struct index *x, const struct ns_info *info, struct attr *a);
 
 /*
  * Change what to_set (FUSE_SET_ATTR_*) names to what want says, then as attr_get. A namespace's mode and owner can be
  * changed; setting times to now is allowed on a namespace, an actor and the root and stores nothing; all else is
  * -EPERM. Blocks.
  */
-int attr_set(const struct fs_env *env, const struct node *n, const struct stat *want, int to_set, struct stat *st);
+int attr_set(const struct fs_env *env, struct node *n, const struct stat *want, int to_set, struct attr *a);
 
-/* For how many seconds the kernel may believe the attributes, and the name, of a node. */
-double attr_valid_s(const struct node *n);
-double attr_entry_valid_s(const struct node *n);
+/* The head of an actor: from the index of its namespace if there is one that has it, else the store is asked. Blocks. 0, -ENOENT, or
+ * -errno of the store. */
+int attr_head(const struct fs_env *env, struct node *n, struct head *head);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../store/index.h"
 #include "../store/name.h"
 #include "entries.h"
 #include "space.h"
@@ -21,7 +20,8 @@ struct control_entry {
 	/* A directory with fixed children. */
 	const struct control_entry *children;
 	size_t child_count;
-	/* A directory with one kind of children: does name exist, and which names are there? */
+	/* A directory with one kind of children: does name exist, and which names are there? list NULL: one for each actor of the
+	 * namespace. */
 	const struct control_entry *member;
 	int (*exists)(const struct fs_env *env, const struct node *dir, const char *name);
 	int (*list)(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg);
@@ -137,22 +137,6 @@ actor_exists(const struct fs_env *env, const struct node *dir, const char *name)
 }
 
 static int
-list_actors(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
-{
-	struct index_entry e;
-	struct index *x;
-	uint64_t position = 0;
-	int err = index_get(env->store, node_namespace(dir), &x);
-
-	if (err != 0)
-		return err;
-	for (int more; err == 0 && (more = index_next(x, &position, &e)) != 0;)
-		err = more < 0 ? more : fn(arg, e.name);
-	index_put(x);
-	return err;
-}
-
-static int
 number_exists(const struct fs_env *env, const struct node *dir, const char *name)
 {
 	(void)env;
@@ -191,8 +175,7 @@ static const struct control_entry namespace_entries[] = {
 	{ .name = "actors",
 	    .mode = S_IFDIR | 0555,
 	    .member = &actor_member,
-	    .exists = actor_exists,
-	    .list = list_actors },
+	    .exists = actor_exists },
 	FILE_ENTRY("conflicts", text_conflicts),
 };
 static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, namespace_entries);
@@ -215,6 +198,12 @@ mode_t
 control_mode(const struct control_entry *e)
 {
 	return e->mode;
+}
+
+bool
+control_lists_actors(const struct control_entry *e)
+{
+	return e->member != NULL && e->list == NULL;
 }
 
 const struct control_entry *

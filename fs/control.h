@@ -23,6 +23,9 @@ enum control_kind control_kind(const struct control_entry *e);
 /* File type and permission bits. */
 mode_t control_mode(const struct control_entry *e);
 
+/* Is it the directory that has one entry, a directory, for each actor of its namespace? */
+bool control_lists_actors(const struct control_entry *e);
+
 /* The `.aether` of a root or namespace node. */
 const struct control_entry *control_tree(const struct node *n);
 
@@ -36,7 +39,7 @@ int control_lookup(
 /* Called for each name; returns 0 to go on, else that ends the listing. */
 typedef int (*control_name_fn)(void *arg, const char *name, mode_t mode);
 
-/* The names in a control directory but CONTROL_EVENTS. May block. 0, -errno of the store, or what fn returned. */
+/* The names in a control directory but CONTROL_EVENTS and one of actors. May block. 0, -errno of the store, or what fn returned. */
 int control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg);
 
 /* The text that a control file but CONTROL_FROM has now, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../store/index.h"
 #include "../store/name.h"
 #include "../store/table.h"
 #include "control.h"
 #include "entries.h"
+#include "notify.h"
 
 #define DOTS 2
 
@@ -20,10 +20,10 @@ struct names {
 struct dir {
 	struct handle handle;
 	struct fs_env *env;
-	struct node *node; /* counted */
+	struct node *node;   /* counted */
+	struct index *index; /* counted; NULL: the names are in names */
 	struct names names;
 	struct event_list *events; /* of an `events`, which has no names; else NULL */
-	struct index *index; /* of a namespace, which has no list of its own */
 	bool used; /* read from the beginning already */
 };
 
@@ -57,10 +57,9 @@ collect(struct fs_env *env, const struct node *n, struct names *names)
 	switch (n->kind) {
 	case NODE_ROOT:
 		return store_ns_list(env->store, add_namespace, names);
-	case NODE_NAMESPACE:
-		return 0;
 	case NODE_CONTROL:
 		return S_ISDIR(control_mode(n->control)) ? control_list(env, n, add_control, names) : -ENOTDIR;
+	case NODE_NAMESPACE:
 	case NODE_ACTOR:
 		return -ENOTDIR;
 	}
@@ -81,9 +80,43 @@ free_dir(struct handle *h)
 
 	event_list_free(d->events);
 	free_names(&d->names);
-	index_put(d->index);
+	if (d->index != NULL)
+		index_put(d->index);
 	node_put(d->env->nodes, d->node, 1);
 	free(d);
+}
+
+static bool
+lists_actors(const struct node *n)
+{
+	return n->kind == NODE_NAMESPACE || (n->kind == NODE_CONTROL && control_lists_actors(n->control));
+}
+
+/* An index that does not follow the stream now, for want of a connection or because it has only begun to, does not show whether there
+ * is a namespace, nor that NATS is away. */
+static int
+check_index(const struct dir *d)
+{
+	struct store *s = d->env->store;
+	bool eventual = store_get_options(s)->eventual;
+	struct backend_status status;
+	struct ns_info info;
+
+	store_status(s, &status);
+	if (status.connected && index_is_live(d->index))
+		return 0;
+	return store_ns_info(s, node_namespace(d->node), status.connected ? ENV_NAMESPACE_AGE_NS : 0, eventual, &info);
+}
+
+static int
+fetch(struct dir *d)
+{
+	if (d->node->kind == NODE_CONTROL && control_kind(d->node->control) == CONTROL_EVENTS)
+		return event_list_new(d->env, d->node, &d->events);
+	if (!lists_actors(d->node))
+		return collect(d->env, d->node, &d->names);
+	int err = index_get(d->env->store, node_namespace(d->node), &d->index);
+	return err != 0 ? err : check_index(d);
 }
 
 int
@@ -93,18 +126,14 @@ dir_open(struct fs_env *env, struct node *n, struct dir **out)
 
 	if (d == NULL)
 		return -ENOMEM;
-	bool events = n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_EVENTS;
-	int err = events                       ? event_list_new(env, n, &d->events) :
-	    n->kind == NODE_NAMESPACE ? index_get(env->store, n->name, &d->index) :
-	                                collect(env, n, &d->names);
-	if (err != 0) {
-		free_names(&d->names);
-		free(d);
-		return err;
-	}
 	d->env = env;
 	d->node = n;
 	node_ref(env->nodes, n);
+	int err = fetch(d);
+	if (err != 0) {
+		free_dir(&d->handle);
+		return err;
+	}
 	d->handle.free = free_dir;
 	handles_add(&env->handles, &d->handle);
 	*out = d;
@@ -120,71 +149,104 @@ dir_rewind(struct dir *d)
 		d->used = true;
 		return 0;
 	}
+	if (d->index != NULL)
+		return check_index(d);
 	if (d->events != NULL)
 		return event_list_rewind(d->events);
-	struct index *index = NULL;
-	int err = d->index != NULL ? index_get(d->env->store, d->node->name, &index) : collect(d->env, d->node, &names);
+	int err = collect(d->env, d->node, &names);
 	if (err != 0) {
 		free_names(&names);
 		return err;
 	}
-	index_put(d->index);
-	d->index = index;
 	free_names(&d->names);
 	d->names = names;
 	return 0;
 }
 
-/* The entry of the index at or behind that position. */
 static int
-indexed_entry(struct dir *d, uint64_t *position, const char **name)
+next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 {
-	uint64_t at = *position - DOTS;
-	struct index_entry e;
+	uint64_t at = position - DOTS;
+	struct index_entry found;
 	int more;
 
-	/* Somebody else may have put names there that no directory can show. */
+	/* Somebody else may have stored under a subject that no actor can have. */
 	do
-		more = index_next(d->index, &at, &e);
-	while (more > 0 && name_check_actor(span_of(e.name)) != 0);
-	*position = at + DOTS;
-	*name = e.name;
-	return more;
+		more = index_next(d->index, &at, &found);
+	while (more == 1 && name_check_actor(span_of(found.name)) != 0);
+	if (more != 1)
+		return more;
+	e->name = found.name;
+	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : S_IFDIR;
+	e->actor = d->node->kind == NODE_NAMESPACE;
+	e->next = at + DOTS;
+	return 1;
+}
+
+static int
+next_event(const struct dir *d, uint64_t position, struct dir_entry *e)
+{
+	e->mode = S_IFREG;
+	e->actor = false;
+	e->next = position + 1;
+	return event_list_at(d->events, position - DOTS, &e->name);
+}
+
+static int
+next_name(const struct dir *d, uint64_t position, struct dir_entry *e)
+{
+	size_t offset;
+
+	if (position - DOTS >= d->names.offsets.len / sizeof(offset))
+		return 0;
+	memcpy(&offset, d->names.offsets.p + (position - DOTS) * sizeof(offset), sizeof(offset));
+	e->name = d->names.text.p + offset + 1;
+	e->mode = d->names.text.p[offset] == 'd' ? S_IFDIR : S_IFREG;
+	e->actor = false;
+	e->next = position + 1;
+	return 1;
 }
 
 int
-dir_entry(struct dir *d, uint64_t *position, const char **name, uint64_t *ino, mode_t *mode)
+dir_next(struct dir *d, uint64_t position, struct dir_entry *e)
 {
 	const struct node *parent = d->node->parent != NULL ? d->node->parent : d->node;
-	size_t offset;
-	int more = 1;
+	int more;
 
-	*mode = S_IFDIR;
-	if (*position < DOTS) {
-		*name = *position == 0 ? "." : "..";
-		*ino = *position == 0 ? d->node->ino : parent->ino;
-		++*position;
+	if (position < DOTS) {
+		e->name = position == 0 ? "." : "..";
+		e->ino = node_ino(position == 0 ? d->node : parent);
+		e->mode = S_IFDIR;
+		e->actor = false;
+		e->next = position + 1;
 		return 1;
 	}
-	if (d->events != NULL) {
-		*mode = S_IFREG;
-		more = event_list_at(d->events, *position - DOTS, name);
-		++*position;
-	} else if (d->index != NULL) {
-		*mode = S_IFREG;
-		more = indexed_entry(d, position, name);
-	} else if (*position - DOTS >= d->names.offsets.len / sizeof(offset)) {
-		return 0;
-	} else {
-		memcpy(&offset, d->names.offsets.p + (*position - DOTS) * sizeof(offset), sizeof(offset));
-		if (d->names.text.p[offset] != 'd')
-			*mode = S_IFREG;
-		*name = d->names.text.p + offset + 1;
-		++*position;
-	}
-	if (more > 0)
-		*ino = node_child_ino(d->node, *name);
+	if (d->index != NULL)
+		more = next_actor(d, position, e);
+	else
+		more = d->events != NULL ? next_event(d, position, e) : next_name(d, position, e);
+	if (more == 1)
+		e->ino = node_child_ino(d->node, e->name);
 	return more;
+}
+
+struct index *
+dir_index(const struct dir *d)
+{
+	return d->node->kind == NODE_NAMESPACE ? d->index : NULL;
+}
+
+bool
+dir_keep_cached(struct dir *d)
+{
+	return notify_list(d->env->notify, d->node, d->index);
+}
+
+void
+dir_ended(struct dir *d, uint64_t position)
+{
+	if (d->node->kind == NODE_NAMESPACE && position >= DOTS)
+		notify_listed(d->env->notify, d->node, d->index, position - DOTS);
 }
 
 void

@@ -1,32 +1,49 @@
 /*
- * An open directory: its names as they were when it was opened or rewound, any number of them; of a namespace, as its index has them.
+ * An open directory. Actors are listed from the index of their namespace, however many there are, and events piece by piece
+ * (entries.h); of other directories the names are kept as they were when it was opened or rewound.
  *
- * Owns the list of names, or what stands in for one that is read in pieces (entries.h). One thread at a time: the kernel holds the directory while it reads it through a handle.
+ * A position means the same entry as long as the directory is open, so what is there all the time is listed once, whatever
+ * comes and goes meanwhile. One thread at a time: the kernel holds the directory while it reads it through a handle.
  */
 #ifndef AETHER_FS_DIR_H
 #define AETHER_FS_DIR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "../store/index.h"
 #include "env.h"
 #include "node.h"
 
 struct dir;
 
-/* Take the names of a directory. Blocks. 0, -ENOMEM, -ENOTDIR, or -errno of the store. */
+/* Blocks. 0, -ENOMEM, -ENOTDIR, or -errno of the store. */
 int dir_open(struct fs_env *env, struct node *n, struct dir **out);
 
-/*
- * The entry at a position from 0 on, or behind it; *position becomes its successor. `.` and `..` come first, the hidden control tree
- * never. The name is borrowed until the next call; mode has only the file type. Blocks while a namespace is
- * loading, and where the names are read as they are asked for. 1, 0 behind the end, or -errno of the store.
- */
-int dir_entry(struct dir *d, uint64_t *position, const char **name, uint64_t *ino, mode_t *mode);
+struct dir_entry {
+	const char *name; /* borrowed until the next call */
+	uint64_t ino;
+	mode_t mode;   /* file type only */
+	uint64_t next; /* position of the entry behind it */
+	bool actor;    /* the child of a namespace */
+};
 
-/* Before reading from position 0: the names are taken anew unless this is the first time. Blocks. 0, or as dir_open,
- * which leaves the old list. */
+/*
+ * The entry at a position from 0 on, or the first one behind it: `.` and `..` come first, the hidden control tree never.
+ * Blocks while actors are still coming. 1, 0 behind the end, or -errno of the store.
+ */
+int dir_next(struct dir *d, uint64_t position, struct dir_entry *e);
+
+/* Before reading from position 0: what is listed is as of now. Blocks. 0, or as dir_open, which leaves the old names. */
 int dir_rewind(struct dir *d);
+
+/* The index that its actors are listed from, borrowed; NULL: it is not a namespace. */
+struct index *dir_index(const struct dir *d);
+
+/* For the kernel's cached listing: see notify_list and notify_listed. Of a namespace only. */
+bool dir_keep_cached(struct dir *d);
+void dir_ended(struct dir *d, uint64_t position);
 
 /* NULL is fine. */
 void dir_free(struct dir *d);

@@ -3,10 +3,11 @@
  *
  * Plain values, set before the first request and never changed, but for the atomic ones.
  *
- * Locks of fs. They are all leaves: none is taken while another is held, also of the store (LOCK_ALONE in ../store/lock.h), and none
- * is held across a call of the store, a reply or a callback.
+ * Locks of fs. They are all leaves: none is taken while another is held, also of the store (LOCK_ALONE in ../store/lock.h), but for
+ * node_table.lock under notify.lock; and none is held across a call of the store, a reply, a callback or a notification of the kernel.
  *   files.lock       the list of open actor files (file.c)
  *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
+ *   notify.lock      what the kernel was told of namespaces, what it must be told (notify.c)
  *   node_table.lock  the nodes and their counts (node.c)
  *   handles.lock     the list of other open handles (handles.c)
  *   space.lock       what is known of the storage (space.c)
@@ -23,6 +24,7 @@
 
 struct files;
 struct node_table;
+struct notify;
 struct space;
 
 struct fs_env {
@@ -35,8 +37,10 @@ struct fs_env {
 	int64_t start_us;      /* Unix microseconds */
 	int64_t start_mono_ns; /* for the uptime */
 	struct node_table *nodes;
+	struct notify *notify;
 	struct files *files;
 	struct handles handles; /* of directories and control files */
+	_Atomic unsigned handles_given; /* see ops_set_handle */
 	struct space *space;
 	_Atomic int64_t root_changed_us; /* when this node last made or removed a namespace, at first start_us */
 };

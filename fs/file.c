@@ -8,6 +8,7 @@
 
 #include "entries.h"
 #include "lines.h"
+#include "notify.h"
 
 struct files {
 	pthread_mutex_t lock;
@@ -111,21 +112,27 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct backend_status status;
+	struct actor *actor = NULL;
 	struct file *f;
 	int err = may_open(env, flags, created);
 
+	if (err == 0 && n->kind == NODE_ACTOR)
+		err = node_actor(env->nodes, n, &actor);
 	if (err != 0)
 		return err;
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
-	f->actor = n->kind == NODE_ACTOR ? n->actor : entries_from(n, &f->base);
+	f->actor = n->kind == NODE_ACTOR ? actor : entries_from(n, &f->base);
 	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
 		err = actor_head(f->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
 		if (err != 0) {
 			free(f);
 			return err;
 		}
+		/* Programs take the size from fstat and read up to there. */
+		if (n->kind == NODE_ACTOR)
+			notify_opened(env->notify, n, &f->head);
 		f->known = true;
 	}
 	store_status(env->store, &status);

@@ -9,6 +9,7 @@
 #include "env.h"
 #include "file.h"
 #include "node.h"
+#include "notify.h"
 #include "ops.h"
 #include "space.h"
 
@@ -110,6 +111,31 @@ open_session(struct fs *fs)
 	return err;
 }
 
+static int
+forget(void *arg, uint64_t nodeid, bool listing)
+{
+	const struct fs *fs = arg;
+
+	return fuse_lowlevel_notify_inval_inode(fs->session, nodeid, listing ? 0 : -1, 0);
+}
+
+/* What the file system consists of, besides the session. */
+static int
+make_parts(struct fs *fs)
+{
+	struct notify_kernel kernel = { .forget = forget, .arg = fs };
+	struct fs_env *env = &fs->env;
+	int err = node_table_new(&env->nodes, env->store);
+
+	if (err == 0)
+		err = notify_new(&env->notify, env->store, env->nodes, env->clock, &kernel);
+	if (err == 0)
+		err = files_new(&env->files);
+	if (err == 0)
+		err = space_new(&env->space, env->store);
+	return err;
+}
+
 int
 fs_new(struct fs **out, struct store *store, const struct clock *clock, struct logger *lg,
     const struct fs_options *options)
@@ -130,15 +156,15 @@ fs_new(struct fs **out, struct store *store, const struct clock *clock, struct l
 	handles_init(&fs->env.handles);
 	err = copy_options(&fs->env.options, options);
 	if (err == 0)
-		err = node_table_new(&fs->env.nodes, store);
-	if (err == 0)
-		err = files_new(&fs->env.files);
-	if (err == 0)
-		err = space_new(&fs->env.space, store);
+		err = make_parts(fs);
 	if (err != 0)
 		log_error(lg, "cannot start the file system: %s", strerror(-err));
 	else
 		err = open_session(fs);
+	if (err == 0) {
+		store_listen(store, notify_changed, fs->env.notify);
+		err = notify_start(fs->env.notify);
+	}
 	if (err != 0) {
 		fs_free(fs);
 		return err;
@@ -192,6 +218,8 @@ fs_free(struct fs *fs)
 	/* Writers that wait for an append get their answer before the connection to the kernel is closed. */
 	if (fs->env.files != NULL)
 		files_drain(fs->env.files);
+	store_listen(fs->env.store, NULL, NULL);
+	notify_stop(fs->env.notify);
 	if (fs->session != NULL) {
 		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
@@ -199,6 +227,7 @@ fs_free(struct fs *fs)
 	handles_destroy(&fs->env.handles);
 	files_free(fs->env.files);
 	space_free(fs->env.space);
+	notify_free(fs->env.notify);
 	node_table_free(fs->env.nodes);
 	free_options(&fs->env.options);
 	free(fs);

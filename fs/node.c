@@ -36,7 +36,7 @@ node_table_new(struct node_table **out, struct store *store)
 		return -ENOMEM;
 	}
 	t->root->kind = NODE_ROOT;
-	t->root->ino = ROOT_INO;
+	t->root->link.hash = ROOT_INO;
 	t->store = store;
 	pthread_mutex_init(&t->lock, NULL);
 	*out = t;
@@ -46,21 +46,25 @@ node_table_new(struct node_table **out, struct store *store)
 static void
 free_node(struct node *n)
 {
-	if (n->actor != NULL)
+	if (n->kind == NODE_ACTOR && n->actor != NULL)
 		actor_put(n->actor);
-	entry_free(atomic_load(&n->entry));
+	if (n->kind == NODE_CONTROL)
+		entry_free(atomic_load(&n->entry));
 	free(n);
 }
 
 void
 node_table_free(struct node_table *t)
 {
-	struct table_link *link;
+	struct table_link *link, *next;
 
 	if (t == NULL)
 		return;
-	while ((link = table_pop(&t->nodes)) != NULL)
+	/* One after the other as they are in the table: to take the first out again and again would look through what is empty already. */
+	for (link = table_next(&t->nodes, NULL); link != NULL; link = next) {
+		next = table_next(&t->nodes, link);
 		free_node(container_of(link, struct node, link));
+	}
 	table_free(&t->nodes);
 	pthread_mutex_destroy(&t->lock);
 	free(t->root);
@@ -76,7 +80,13 @@ node_root(struct node_table *t)
 struct node *
 node_of(struct node_table *t, uint64_t nodeid)
 {
-	return nodeid == ROOT_NODEID ? t->root : (struct node *)(uintptr_t)nodeid;
+	if (nodeid == ROOT_NODEID)
+		return t->root;
+	struct node *n = (struct node *)(uintptr_t)nodeid;
+	/* The id went through the kernel from the thread that made the node to this one: what that thread wrote into it must be
+	 * seen. */
+	(void)atomic_load_explicit(&n->made, memory_order_acquire);
+	return n;
 }
 
 uint64_t
@@ -88,7 +98,7 @@ node_id(const struct node_table *t, const struct node *n)
 uint64_t
 node_child_ino(const struct node *parent, const char *name)
 {
-	uint64_t ino = XXH3_64bits_withSeed(name, strlen(name), parent->ino);
+	uint64_t ino = XXH3_64bits_withSeed(name, strlen(name), node_ino(parent));
 
 	/* 0 means "no inode" to some programs, and 1 is the root. */
 	return ino > ROOT_INO ? ino : ino + 2;
@@ -116,27 +126,22 @@ find_locked(struct node_table *t, const struct node *parent, const char *name, u
 	return n;
 }
 
-static int
-make(struct node_table *t, struct node *parent, enum node_kind kind, const struct control_entry *control,
-    const char *name, struct node **out)
+static struct node *
+make(struct node *parent, enum node_kind kind, const struct control_entry *control, const char *name)
 {
-	size_t len = strlen(name);
-	struct node *n = calloc(1, sizeof(*n) + len + 1);
+	size_t size = strlen(name) + 1;
+	/* Not sizeof, whose padding would go to waste a million times. */
+	struct node *n = calloc(1, offsetof(struct node, name) + size);
 
 	if (n == NULL)
-		return -ENOMEM;
-	if (kind == NODE_ACTOR && actor_get(t->store, parent->name, name, &n->actor) != 0) {
-		free(n);
-		return -ENOMEM;
-	}
+		return NULL;
 	n->refs = 1;
 	n->kind = kind;
-	n->ino = node_child_ino(parent, name);
 	n->parent = parent;
-	n->control = control;
-	memcpy(n->name, name, len);
-	*out = n;
-	return 0;
+	if (kind == NODE_CONTROL)
+		n->control = control;
+	memcpy(n->name, name, size);
+	return n;
 }
 
 int
@@ -144,31 +149,86 @@ node_get(struct node_table *t, struct node *parent, enum node_kind kind, const s
     const char *name, struct node **out)
 {
 	uint64_t ino = node_child_ino(parent, name);
-	struct node *fresh, *there;
-	int err;
+	int err = 0;
 
 	pthread_mutex_lock(&t->lock);
-	there = find_locked(t, parent, name, ino);
-	pthread_mutex_unlock(&t->lock);
-	if (there != NULL) {
-		*out = there;
-		return 0;
-	}
-	/* Made without the lock, since that calls the store; another thread may be quicker meanwhile. */
-	err = make(t, parent, kind, control, name, &fresh);
-	if (err != 0)
-		return err;
-	pthread_mutex_lock(&t->lock);
-	there = find_locked(t, parent, name, ino);
-	if (there == NULL) {
-		err = table_add(&t->nodes, ino, &fresh->link);
-		if (err == 0)
+	*out = find_locked(t, parent, name, ino);
+	if (*out == NULL) {
+		struct node *fresh = make(parent, kind, control, name);
+		err = fresh == NULL ? -ENOMEM : table_add(&t->nodes, ino, &fresh->link);
+		if (err != 0) {
+			free(fresh);
+		} else {
 			parent->refs++;
+			atomic_store_explicit(&fresh->made, true, memory_order_release);
+			*out = fresh;
+		}
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (there != NULL || err != 0)
-		free_node(fresh);
-	*out = there != NULL ? there : fresh;
+	return err;
+}
+
+struct node *
+node_find(struct node_table *t, const struct node *parent, const char *name)
+{
+	uint64_t ino = node_child_ino(parent, name);
+
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find_locked(t, parent, name, ino);
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+/* Slots that are looked at in one go, so that the lock is not held for long. */
+#define WALK_SLOTS 4096
+
+static int
+take_slot_locked(struct table_link *link, const struct node *ns, struct buf *nodes)
+{
+	for (; link != NULL; link = link->next) {
+		struct node *n = container_of(link, struct node, link);
+		if (n->parent != ns || n->kind != NODE_ACTOR || n->told == 0)
+			continue;
+		buf_put(nodes, &n, sizeof(n));
+		if (nodes->failed)
+			return -ENOMEM;
+		n->refs++;
+	}
+	return 0;
+}
+
+int
+node_walk_told(struct node_table *t, const struct node *ns, size_t *cursor, struct buf *nodes)
+{
+	int more = 1;
+
+	pthread_mutex_lock(&t->lock);
+	/* When the table grows, what was in a slot goes into that one and into one behind the old end. */
+	for (size_t i = 0; i < WALK_SLOTS && more == 1; i++) {
+		if (t->nodes.slots == NULL || *cursor > t->nodes.mask)
+			more = 0;
+		else if (take_slot_locked(t->nodes.slots[*cursor], ns, nodes) != 0)
+			more = -ENOMEM;
+		else
+			++*cursor;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return more;
+}
+
+int
+node_actor(struct node_table *t, struct node *n, struct actor **out)
+{
+	struct actor *there = NULL;
+
+	*out = n->actor;
+	if (*out != NULL)
+		return 0;
+	int err = actor_get(t->store, n->parent->name, n->name, out);
+	if (err == 0 && !atomic_compare_exchange_strong(&n->actor, &there, *out)) {
+		actor_put(*out);
+		*out = there;
+	}
 	return err;
 }
 

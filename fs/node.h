@@ -7,33 +7,48 @@
  * good from the reply that tells the kernel until the forget that takes the last count away. The inode number, which
  * users see, is XXH3 of the name, seeded with the parent's inode number, and so of the whole path: the same on every
  * mount and in every listing, for ever.
+ *
+ * There may be a million nodes of actors: what only some of them need is not in each. The store's object of an actor, with what
+ * was read of it, is made when somebody opens it or it has to be asked for.
  */
 #ifndef AETHER_FS_NODE_H
 #define AETHER_FS_NODE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../store/actor.h"
+#include "../store/buf.h"
 #include "../store/store.h"
 #include "../store/table.h"
 
 struct control_entry;
 struct entry;
+struct held;
 struct node_table;
 
 enum node_kind { NODE_ROOT, NODE_NAMESPACE, NODE_ACTOR, NODE_CONTROL };
 
-/* Nothing in it changes as long as it is counted, but for refs and entry. */
+/* Nothing in it changes as long as it is counted, but for refs and what says so. */
 struct node {
-	struct table_link link;
-	uint64_t refs; /* guarded by the table's lock: the kernel's lookups, and ours */
-	enum node_kind kind;
-	uint64_t ino;
-	struct node *parent;                 /* counted; NULL for the root */
-	struct actor *actor;                 /* NODE_ACTOR only; counted */
-	const struct control_entry *control; /* NODE_CONTROL only */
-	_Atomic(struct entry *) entry;       /* of a numbered entry, set once it is known to exist; owned (entries.c) */
+	struct table_link link; /* its hash is the inode number, see node_ino */
+	uint64_t refs;          /* guarded by the table's lock: the kernel's lookups, and ours */
+	struct node *parent;    /* counted; NULL for the root */
+	union {
+		struct actor *_Atomic actor;         /* NODE_ACTOR: counted; NULL until node_actor was called */
+		const struct control_entry *control; /* NODE_CONTROL */
+		struct held *held;                   /* NODE_NAMESPACE: notify.c's, guarded by its lock */
+	};
+	union {
+		/* NODE_ACTOR, and notify.c's: the sequence of the head whose attributes the kernel may believe for long. */
+		_Atomic uint64_t told;
+		/* NODE_CONTROL: of a numbered entry, set once it is known to exist; owned (entries.c). */
+		_Atomic(struct entry *) entry;
+	};
+	_Atomic bool made; /* set last; whoever gets the node from the kernel reads it first */
+	enum node_kind kind : 8;
+	bool pending; /* in the queue of notify.c, guarded by its lock */
 	char name[];
 };
 
@@ -62,8 +77,27 @@ void node_ref(struct node_table *t, struct node *n);
 /* Take n counts away: an own one, or those of a forget. */
 void node_put(struct node_table *t, struct node *n, uint64_t count);
 
+/* That node if it is there, counted once more; else NULL. */
+struct node *node_find(struct node_table *t, const struct node *parent, const char *name);
+
+/*
+ * Appends the nodes (struct node *, each counted once more) of a namespace's actors of whose attributes the kernel was
+ * told, some at a time. *cursor is 0 at first. Returns 1 if there may be more, 0 at the end: every such node that was there all
+ * the time has been appended once or twice then; -ENOMEM: go on with the same cursor later.
+ */
+int node_walk_told(struct node_table *t, const struct node *ns, size_t *cursor, struct buf *nodes);
+
+/* The store's object of an actor's node, which lives as long as the node. 0 or -ENOMEM. */
+int node_actor(struct node_table *t, struct node *n, struct actor **out);
+
 /* How many nodes there are, the root not counted. */
 size_t node_count(struct node_table *t);
+
+static inline uint64_t
+node_ino(const struct node *n)
+{
+	return n->link.hash;
+}
 
 /* The inode number of a child, whether it has a node or not. */
 uint64_t node_child_ino(const struct node *parent, const char *name);

@@ -26,20 +26,27 @@ init(void *userdata, struct fuse_conn_info *conn)
 #endif
 }
 
+static void
+fill_entry(const struct fs_env *env, const struct node *n, const struct attr *a, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){ .ino = node_id(env->nodes, n),
+		.attr = a->st,
+		.attr_timeout = a->valid_s,
+		.entry_timeout = a->entry_valid_s };
+}
+
 /* What the kernel is told of a node that it shall know by name; on failure the count is given back. */
 static int
 describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
 {
-	memset(e, 0, sizeof(*e));
-	int err = attr_get(env, n, &e->attr);
-	if (err != 0) {
+	struct attr a;
+	int err = attr_get(env, n, &a);
+
+	if (err != 0)
 		node_put(env->nodes, n, 1);
-		return err;
-	}
-	e->ino = node_id(env->nodes, n);
-	e->attr_timeout = attr_valid_s(n);
-	e->entry_timeout = attr_entry_valid_s(n);
-	return 0;
+	else
+		fill_entry(env, n, &a, e);
+	return err;
 }
 
 static void
@@ -84,28 +91,28 @@ static void
 getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *n = ops_node(req, ino);
-	struct stat st;
-	int err = attr_get(ops_env(req), n, &st);
+	struct attr a;
+	int err = attr_get(ops_env(req), n, &a);
 
 	(void)fi;
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
-		fuse_reply_attr(req, &st, attr_valid_s(n));
+		fuse_reply_attr(req, &a.st, a.valid_s);
 }
 
 static void
 setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int to_set, struct fuse_file_info *fi)
 {
 	struct node *n = ops_node(req, ino);
-	struct stat st;
-	int err = attr_set(ops_env(req), n, want, to_set, &st);
+	struct attr a;
+	int err = attr_set(ops_env(req), n, want, to_set, &a);
 
 	(void)fi;
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
-		fuse_reply_attr(req, &st, attr_valid_s(n));
+		fuse_reply_attr(req, &a.st, a.valid_s);
 }
 
 static void
@@ -181,7 +188,7 @@ create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct 
 		ops_reply_error(req, err);
 		return;
 	}
-	ops_file_show(fi, f);
+	ops_file_show(env, fi, f);
 	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
 		file_free(f);
 		node_put(env->nodes, node_of(env->nodes, e.ino), 1);
@@ -189,9 +196,9 @@ create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct 
 }
 
 static struct dir *
-dir_of(const struct fuse_file_info *fi)
+dir_of(const struct fs_env *env, const struct fuse_file_info *fi)
 {
-	return (struct dir *)(uintptr_t)fi->fh;
+	return ops_handle(env, fi);
 }
 
 static void
@@ -204,56 +211,138 @@ opendir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_reply_error(req, err);
 		return;
 	}
-	fi->fh = (uint64_t)(uintptr_t)d;
+	ops_set_handle(ops_env(req), fi, d);
+	if (dir_index(d) != NULL) {
+		fi->cache_readdir = 1;
+		fi->keep_cache = dir_keep_cached(d);
+	}
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		dir_free(d);
 }
 
-/* Returns how much of out was filled; an error only if that is nothing, for it comes again with the next request. */
-static ssize_t
-fill(fuse_req_t req, struct dir *d, uint64_t position, char *out, size_t size)
+/* Room for the answer to a request for a directory's entries: what has come so far. */
+struct listing {
+	char *out;
+	size_t size;
+	size_t used;
+	struct buf nodes; /* those that are told of in it (struct node *), each counted for the kernel */
+};
+
+static int
+fill(fuse_req_t req, struct dir *d, uint64_t position, struct listing *l)
 {
-	struct stat st = { 0 };
-	const char *name;
-	uint64_t ino;
-	size_t used = 0;
+	struct dir_entry e;
 	int more;
 
-	while ((more = dir_entry(d, &position, &name, &ino, &st.st_mode)) > 0) {
-		st.st_ino = ino;
-		size_t n = fuse_add_direntry(req, out + used, size - used, name, &st, (off_t)position);
-		if (n > size - used)
+	for (; (more = dir_next(d, position, &e)) == 1; position = e.next) {
+		struct stat st = { .st_ino = e.ino, .st_mode = e.mode };
+		size_t n = fuse_add_direntry(
+		    req, l->out + l->used, l->size - l->used, e.name, &st, (off_t)e.next);
+		if (n > l->size - l->used)
 			break;
-		used += n;
+		l->used += n;
 	}
-	return used == 0 && more < 0 ? more : (ssize_t)used;
+	if (more == 0 && l->used == 0)
+		dir_ended(d, position);
+	return more;
+}
+
+/* Tell of an actor's node along with its name. If that does not work out, the kernel will ask for it when it needs it. */
+static void
+fill_actor(struct fs_env *env, struct node *ns, struct index *x, const struct ns_info *info, const char *name,
+    struct fuse_entry_param *p, struct buf *nodes)
+{
+	struct node *n;
+	struct attr a;
+
+	if (node_get(env->nodes, ns, NODE_ACTOR, NULL, name, &n) != 0)
+		return;
+	int err = attr_listed(env, n, x, info, &a);
+	if (err == 0)
+		buf_put(nodes, &n, sizeof(n));
+	if (err == 0 && !nodes->failed)
+		fill_entry(env, n, &a, p);
+	else
+		node_put(env->nodes, n, 1);
+}
+
+static int
+fill_plus(fuse_req_t req, struct node *n, struct dir *d, uint64_t position, struct listing *l)
+{
+	struct fs_env *env = ops_env(req);
+	struct index *x = dir_index(d);
+	struct dir_entry e;
+	struct ns_info info;
+	int more;
+
+	/* While the index is loading nothing may be believed for long, and what is looked up by name costs the same. */
+	bool tell = x != NULL && index_is_live(x) &&
+	    store_ns_info(env->store, n->name, ENV_NAMESPACE_AGE_NS, true, &info) == 0;
+	for (; (more = dir_next(d, position, &e)) == 1; position = e.next) {
+		struct fuse_entry_param p = { .attr = { .st_ino = e.ino, .st_mode = e.mode } };
+		if (fuse_add_direntry_plus(req, NULL, 0, e.name, NULL, 0) > l->size - l->used)
+			break;
+		if (tell && e.actor && !l->nodes.failed)
+			fill_actor(env, n, x, &info, e.name, &p, &l->nodes);
+		l->used += fuse_add_direntry_plus(
+		    req, l->out + l->used, l->size - l->used, e.name, &p, (off_t)e.next);
+	}
+	if (more == 0 && l->used == 0)
+		dir_ended(d, position);
+	return more;
+}
+
+/* The kernel has not taken what a listing tells of. */
+static void
+take_back(struct fs_env *env, const struct buf *nodes)
+{
+	for (size_t at = 0; at < nodes->len; at += sizeof(struct node *)) {
+		struct node *n;
+		memcpy(&n, nodes->p + at, sizeof(n));
+		node_put(env->nodes, n, 1);
+	}
+}
+
+static void
+list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi, bool plus)
+{
+	struct fs_env *env = ops_env(req);
+	struct dir *d = dir_of(env, fi);
+	struct listing l = { .out = malloc(size), .size = size };
+	int err = l.out == NULL ? -ENOMEM : 0;
+
+	if (err == 0 && offset == 0)
+		err = dir_rewind(d);
+	if (err == 0 && plus)
+		err = fill_plus(req, ops_node(req, ino), d, (uint64_t)offset, &l);
+	else if (err == 0)
+		err = fill(req, d, (uint64_t)offset, &l);
+	/* An error after some entries will come again with the next request. */
+	if (err < 0 && l.used == 0)
+		ops_reply_error(req, err);
+	else if (fuse_reply_buf(req, l.out, l.used) != 0)
+		take_back(env, &l.nodes);
+	buf_free(&l.nodes);
+	free(l.out);
 }
 
 static void
 readdir_node(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	struct dir *d = dir_of(fi);
-	char *out = malloc(size);
-	int err = out == NULL ? -ENOMEM : 0;
-	ssize_t used = 0;
+	list(req, ino, size, offset, fi, false);
+}
 
-	(void)ino;
-	if (err == 0 && offset == 0)
-		err = dir_rewind(d);
-	if (err == 0)
-		used = fill(req, d, (uint64_t)offset, out, size);
-	if (err != 0 || used < 0)
-		ops_reply_error(req, err != 0 ? err : (int)used);
-	else
-		fuse_reply_buf(req, out, (size_t)used);
-	free(out);
+static void
+readdirplus_node(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	list(req, ino, size, offset, fi, true);
 }
 
 static void
 releasedir_node(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_free(dir_of(fi));
+	dir_free(dir_of(ops_env(req), fi));
 	fuse_reply_err(req, 0);
 }
 
@@ -380,6 +469,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.ioctl = ops_file_ioctl,
 	.opendir = opendir_node,
 	.readdir = readdir_node,
+	.readdirplus = readdirplus_node,
 	.releasedir = releasedir_node,
 	.statfs = statfs_root,
 	.setxattr = refuse_setxattr,

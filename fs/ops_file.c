@@ -8,10 +8,24 @@
 #include "../store/table.h"
 #include "control.h"
 
-static struct file *
-file_of(const struct fuse_file_info *fi)
+void
+ops_set_handle(struct fs_env *env, struct fuse_file_info *fi, void *handle)
 {
-	return (struct file *)(uintptr_t)fi->fh;
+	fi->fh = (uint64_t)(uintptr_t)handle;
+	atomic_fetch_add_explicit(&env->handles_given, 1, memory_order_release);
+}
+
+void *
+ops_handle(const struct fs_env *env, const struct fuse_file_info *fi)
+{
+	(void)atomic_load_explicit(&env->handles_given, memory_order_acquire);
+	return (void *)(uintptr_t)fi->fh;
+}
+
+static struct file *
+file_of(const struct fs_env *env, const struct fuse_file_info *fi)
+{
+	return ops_handle(env, fi);
 }
 
 /* Is what is open a struct file? Else it is a control file. */
@@ -28,9 +42,9 @@ struct control_file {
 };
 
 static struct control_file *
-control_of(const struct fuse_file_info *fi)
+control_of(const struct fs_env *env, const struct fuse_file_info *fi)
 {
-	return (struct control_file *)(uintptr_t)fi->fh;
+	return ops_handle(env, fi);
 }
 
 void
@@ -41,9 +55,9 @@ ops_reply_error(fuse_req_t req, int err)
 }
 
 void
-ops_file_show(struct fuse_file_info *fi, struct file *f)
+ops_file_show(struct fs_env *env, struct fuse_file_info *fi, struct file *f)
 {
-	fi->fh = (uint64_t)(uintptr_t)f;
+	ops_set_handle(env, fi, f);
 	/* Pages in the cache would show sizes and bytes that are not there yet. */
 	fi->direct_io = 1;
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
@@ -74,7 +88,7 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 	}
 	c->handle.free = free_control;
 	handles_add(&env->handles, &c->handle);
-	fi->fh = (uint64_t)(uintptr_t)c;
+	ops_set_handle(env, fi, c);
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	return 0;
@@ -87,14 +101,14 @@ open_file(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
 	int err = file_open(env, n, fi->flags, false, &f);
 
 	if (err == 0)
-		ops_file_show(fi, f);
+		ops_file_show(env, fi, f);
 	return err;
 }
 
 static void
 close_control(struct fs_env *env, const struct fuse_file_info *fi)
 {
-	struct control_file *c = control_of(fi);
+	struct control_file *c = control_of(env, fi);
 
 	handles_remove(&env->handles, &c->handle);
 	free_control(&c->handle);
@@ -119,7 +133,7 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (fuse_reply_open(req, fi) != -ENOENT)
 		return;
 	if (is_file(n))
-		file_free(file_of(fi));
+		file_free(file_of(ops_env(req), fi));
 	else
 		close_control(ops_env(req), fi);
 }
@@ -141,9 +155,9 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	int err;
 
 	if (is_file(ops_node(req, ino)))
-		err = file_read(file_of(fi), (uint64_t)offset, size, &out);
+		err = file_read(file_of(ops_env(req), fi), (uint64_t)offset, size, &out);
 	else
-		err = read_control(&control_of(fi)->text, (uint64_t)offset, size, &out);
+		err = read_control(&control_of(ops_env(req), fi)->text, (uint64_t)offset, size, &out);
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
@@ -191,7 +205,7 @@ later_new(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind kin
 	if (l == NULL)
 		return NULL;
 	l->op = (struct file_op){
-		.file = file_of(fi), .kind = kind, .data = l->data, .size = size, .done = answer, .user = l
+		.file = file_of(ops_env(req), fi), .kind = kind, .data = l->data, .size = size, .done = answer, .user = l
 	};
 	l->op.owner = fi->lock_owner;
 	l->req = req;
@@ -268,7 +282,7 @@ void
 ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (is_file(ops_node(req, ino))) {
-		file_close(file_of(fi), released, req);
+		file_close(file_of(ops_env(req), fi), released, req);
 		return;
 	}
 	close_control(ops_env(req), fi);
@@ -289,6 +303,6 @@ ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, stru
 		fuse_reply_err(req, ENOTTY);
 		return;
 	}
-	version = file_version(file_of(fi));
+	version = file_version(file_of(ops_env(req), fi));
 	fuse_reply_ioctl(req, 0, &version, sizeof(version));
 }

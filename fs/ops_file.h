@@ -9,7 +9,7 @@
 #include "libfuse.h"
 
 /* Make fi the kernel's view of a file that was opened; the file is the kernel's then. */
-void ops_file_show(struct fuse_file_info *fi, struct file *f);
+void ops_file_show(struct fs_env *env, struct fuse_file_info *fi, struct file *f);
 
 void ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
@@ -23,6 +23,13 @@ void ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 
 /* Reply with an error of ours. */
 void ops_reply_error(fuse_req_t req, int err);
+
+/*
+ * The kernel's number for an open handle is its address. What one thread wrote into the handle, another that is given the number must
+ * see, though it went through the kernel: setting and reading it are a release and an acquire.
+ */
+void ops_set_handle(struct fs_env *env, struct fuse_file_info *fi, void *handle);
+void *ops_handle(const struct fs_env *env, const struct fuse_file_info *fi);
 
 /* What a request is about: its mount, and the node that it names. */
 static inline struct fs_env *

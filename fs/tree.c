@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../store/name.h"
+#include "attr.h"
 #include "control.h"
 #include "entries.h"
 
@@ -39,7 +40,7 @@ lookup_actor(const struct fs_env *env, struct node *ns, const char *name, struct
 	err = node_get(env->nodes, ns, NODE_ACTOR, NULL, name, &n);
 	if (err != 0)
 		return err;
-	err = actor_head(n->actor, ENV_ACTOR_AGE_NS, true, &head);
+	err = attr_head(env, n, &head);
 	if (err != 0)
 		node_put(env->nodes, n, 1);
 	else
@@ -153,12 +154,15 @@ tree_create(const struct fs_env *env, struct node *dir, const char *name, struct
 		return -EROFS;
 	if (dir->kind != NODE_NAMESPACE)
 		return -EPERM;
+	struct actor *actor;
 	int err = name_check_actor(span_of(name));
 	if (err == 0)
 		err = node_get(env->nodes, dir, NODE_ACTOR, NULL, name, out);
 	if (err != 0)
 		return err;
-	err = mark((*out)->actor);
+	err = node_actor(env->nodes, *out, &actor);
+	if (err == 0)
+		err = mark(actor);
 	if (err != 0 && err != -EEXIST)
 		node_put(env->nodes, *out, 1);
 	return err;

@@ -4,39 +4,39 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "attr.h"
+
 struct entry {
 	const char *name;
 	/* Writes the value; nothing if the actor has none. */
-	int (*value)(const struct fs_env *env, const struct node *n, struct buf *out);
+	int (*value)(const struct fs_env *env, struct node *n, struct buf *out);
 	bool optional; /* listed only if there is a value */
 };
 
 static int
-value_version(const struct fs_env *env, const struct node *n, struct buf *out)
+value_version(const struct fs_env *env, struct node *n, struct buf *out)
 {
 	struct head head;
-	int err = actor_head(n->actor, ENV_ACTOR_AGE_NS, true, &head);
+	int err = attr_head(env, n, &head);
 
-	(void)env;
 	if (err == 0)
 		buf_printf(out, "%" PRIu64, head.version);
 	return err;
 }
 
 static int
-value_count(const struct fs_env *env, const struct node *n, struct buf *out)
+value_count(const struct fs_env *env, struct node *n, struct buf *out)
 {
 	struct head head;
-	int err = actor_head(n->actor, ENV_ACTOR_AGE_NS, true, &head);
+	int err = attr_head(env, n, &head);
 
-	(void)env;
 	if (err == 0)
 		buf_printf(out, "%" PRIu64, head.count);
 	return err;
 }
 
 static int
-value_shard(const struct fs_env *env, const struct node *n, struct buf *out)
+value_shard(const struct fs_env *env, struct node *n, struct buf *out)
 {
 	if (env->options.shard_of != NULL)
 		buf_printf(out, "%u", env->options.shard_of(n->parent->name, n->name));
@@ -44,7 +44,7 @@ value_shard(const struct fs_env *env, const struct node *n, struct buf *out)
 }
 
 static int
-value_conflict(const struct fs_env *env, const struct node *n, struct buf *out)
+value_conflict(const struct fs_env *env, struct node *n, struct buf *out)
 {
 	store_conflict_last(env->store, n->parent->name, n->name, out);
 	return 0;
@@ -58,9 +58,21 @@ static const struct entry entries[] = {
 };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
-int
-xattr_get(const struct fs_env *env, const struct node *n, const char *name, struct buf *out)
+/*
+ * Whole classes of attributes that no node can have: access lists, labels of the kernel. "Not supported" rather than
+ * "no such attribute", for that is what ls asks about one file and then never again; the other answer it asks of each.
+ */
+static bool
+is_unsupported(const char *name)
 {
+	return strncmp(name, "system.", strlen("system.")) == 0 || strncmp(name, "security.", strlen("security.")) == 0;
+}
+
+int
+xattr_get(const struct fs_env *env, struct node *n, const char *name, struct buf *out)
+{
+	if (is_unsupported(name))
+		return -EOPNOTSUPP;
 	if (n->kind != NODE_ACTOR)
 		return -ENODATA;
 	for (size_t i = 0; i < ENTRIES; i++) {
@@ -77,7 +89,7 @@ xattr_get(const struct fs_env *env, const struct node *n, const char *name, stru
 }
 
 int
-xattr_list(const struct fs_env *env, const struct node *n, struct buf *out)
+xattr_list(const struct fs_env *env, struct node *n, struct buf *out)
 {
 	struct buf value = { 0 };
 

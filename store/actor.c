@@ -138,21 +138,20 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 	return answer;
 }
 
-/* What a live index says, which is right but for the delay of its watch, and for what this node has done since. -EAGAIN: it does not know. */
-static int
+/*
+ * What a live index says, which is right but for the delay of its watch, and for what this node has done since. False: it does not know. That it
+ * does not have the actor does not mean that there is none: a name that another node has just made must be found at once.
+ */
+static bool
 indexed_head(struct actor *a, struct head *head)
 {
-	int err = index_ask(a->store, a->ns, a->name, head);
-
-	if (err == -EAGAIN)
-		return err;
+	if (index_ask(a->store, a->ns, a->name, head) != 0)
+		return false;
 	pthread_mutex_lock(&a->lock);
-	if (err == 0 && a->head.seq > head->seq)
+	if (a->head.seq > head->seq)
 		*head = a->head;
-	else if (err != 0 && a->head.seq != 0)
-		err = -EAGAIN;
 	pthread_mutex_unlock(&a->lock);
-	return err;
+	return true;
 }
 
 int
@@ -165,11 +164,10 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	uint64_t seen_seq, indexed_seq = 0;
 	bool find_end;
 
-	int answer = max_age_ns > 0 ? indexed_head(a, head) : -EAGAIN;
-	if (answer != -EAGAIN)
-		return answer;
+	if (max_age_ns > 0 && indexed_head(a, head))
+		return 0;
 	s->backend->ops->status(s->backend, &status);
-	answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
+	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
 	if (answer != 0)
 		return answer < 0 ? answer : 0;
 	if (max_age_ns == 0)
@@ -207,11 +205,10 @@ int
 store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
 {
 	struct actor *a;
-	int err = max_age_ns > 0 ? index_ask(s, ns, name, head) : -EAGAIN;
 
-	if (err != -EAGAIN)
-		return err;
-	err = actor_get(s, ns, name, &a);
+	if (max_age_ns > 0 && index_ask(s, ns, name, head) == 0)
+		return 0;
+	int err = actor_get(s, ns, name, &a);
 	if (err != 0)
 		return err;
 	err = actor_head(a, max_age_ns, stale_ok, head);

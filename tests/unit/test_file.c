@@ -6,25 +6,33 @@
 #include "fs/env.h"
 #include "fs/file.h"
 #include "store/memory.h"
+#include "tests/faults/faulty.h"
 
 static struct fs_env env;
 static struct node *ns, *actor;
 
 static void
+make_actor(void)
+{
+	struct ns_attr attr = { .mode = 0755 };
+
+	REQUIRE(node_table_new(&env.nodes, env.store) == 0);
+	REQUIRE(store_ns_create(env.store, "orders", &attr) == 0);
+	REQUIRE(node_get(env.nodes, node_root(env.nodes), NODE_NAMESPACE, NULL, "orders", &ns) == 0);
+	REQUIRE(node_get(env.nodes, ns, NODE_ACTOR, NULL, "a", &actor) == 0);
+}
+
+static void
 begin(void)
 {
 	struct store_options options = { .timeout_ns = NS_PER_SEC, .cache_bytes = 1 << 20 };
-	struct ns_attr attr = { .mode = 0755 };
 	struct backend *backend;
 
 	env = (struct fs_env){ .clock = clock_system() };
 	REQUIRE(memory_new(&backend, env.clock) == 0);
 	REQUIRE(store_new(&env.store, backend, env.clock, NULL, &options) == 0);
-	REQUIRE(node_table_new(&env.nodes, env.store) == 0);
 	REQUIRE(files_new(&env.files) == 0);
-	REQUIRE(store_ns_create(env.store, "orders", &attr) == 0);
-	REQUIRE(node_get(env.nodes, node_root(env.nodes), NODE_NAMESPACE, NULL, "orders", &ns) == 0);
-	REQUIRE(node_get(env.nodes, ns, NODE_ACTOR, NULL, "a", &actor) == 0);
+	make_actor();
 }
 
 static void
@@ -78,6 +86,13 @@ static int
 flush(struct file *f, uint64_t owner)
 {
 	return run(f, FILE_FLUSH, NULL, 0, owner).err;
+}
+
+static void
+appended(struct append *ap, int err)
+{
+	(void)ap;
+	CHECK_EQ_INT(err, 0);
 }
 
 static void
@@ -240,6 +255,46 @@ TEST(reading_sees_what_was_appended_meanwhile)
 	end();
 }
 
+/*
+ * It is the open that sees it. Reading at the end asks again, a few milliseconds after the last time, which would hide an open that
+ * did not ask; so from the open's own question on nothing is answered any more.
+ */
+TEST(an_open_sees_what_another_node_has_appended)
+{
+	static struct fault_rule silent = { .op = FAULT_GET, .kind = FAULT_REFUSE, .err = -ETIMEDOUT, .nth = UINT64_MAX };
+	static const struct faulty_options faults = { .rules = &silent, .rule_count = 1 };
+	struct store_options options = { .timeout_ns = NS_PER_SEC / 10, .cache_bytes = 1 << 20 };
+	struct append ap = { .data = "theirs\n", .size = 7, .done = appended };
+	struct backend *server, *mine, *wrapped;
+	struct store *other;
+	struct actor *theirs;
+	struct buf out = { 0 };
+	struct file *f;
+
+	begin();
+	node_table_free(env.nodes);
+	store_free(env.store);
+	REQUIRE(memory_new(&server, env.clock) == 0);
+	REQUIRE(faulty_new(&mine, server, false, env.clock, &faults) == 0);
+	REQUIRE(store_new(&env.store, mine, env.clock, NULL, &options) == 0);
+	make_actor();
+	put(opened(O_WRONLY | O_APPEND, true), "ours\n");
+	file_free(opened(O_RDONLY, false));
+	REQUIRE(faulty_new(&wrapped, server, false, env.clock, &(struct faulty_options){ 0 }) == 0);
+	REQUIRE(store_new(&other, wrapped, env.clock, NULL, &options) == 0);
+	REQUIRE(actor_get(other, "orders", "a", &theirs) == 0);
+	actor_append(theirs, &ap);
+	silent.nth = faulty_calls(mine, FAULT_GET) + 2;
+	f = opened(O_RDONLY, false);
+	CHECK_EQ_INT(file_read(f, 0, 4096, &out), 0);
+	CHECK(buf_text(&out) != NULL && strstr(out.p, "theirs") != NULL);
+	buf_free(&out);
+	actor_put(theirs);
+	store_free(other);
+	end();
+	server->ops->free(server);
+}
+
 /* Any signal interrupts a write, however early; that is no reason for it to fail while NATS answers. */
 TEST(what_is_cancelled_but_need_not_wait_is_stored)
 {
@@ -280,4 +335,5 @@ TEST(the_last_close_and_the_drain_commit)
 TESTS(T(flags_are_those_of_an_append_only_file), T(lines_are_committed_when_their_newline_comes),
     T(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only),
     T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written), T(reading_sees_what_was_appended_meanwhile),
+    T(an_open_sees_what_another_node_has_appended),
     T(what_is_cancelled_but_need_not_wait_is_stored), T(the_last_close_and_the_drain_commit))
