@@ -4,6 +4,7 @@
 #define AETHER_STORE_JS_MESSAGE_H
 
 #include <nats/nats.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "logger.h"
@@ -25,7 +26,18 @@ int js_message_leader(
     struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
 void js_leader_message_free(struct js_leader_message *m);
 
-/* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */
-int js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending);
+/* A message that a consumer delivered. */
+struct js_delivered {
+	uint64_t seq;          /* the stream's */
+	uint64_t consumer_seq; /* from 1, without gaps */
+	uint64_t pending;      /* how many the consumer has behind it */
+	struct span payload;
+};
+
+/* Reads the reply subject alone. False: it is no such message. */
+bool js_message_delivered(natsMsg *msg, struct js_delivered *d);
+
+/* The whole of it, with its headers, for which nats.c reads them all. */
+void js_message_decode(natsMsg *msg, uint64_t seq, struct record *r);
 
 #endif

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "json.h"
+#include "readahead.h"
 #include "state.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
@@ -73,6 +74,7 @@ store_free(struct store *s)
 	while (s->appends > 0)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
+	readahead_end_all(s);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
 	cache_free(s->cache);

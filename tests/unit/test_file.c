@@ -217,7 +217,7 @@ TEST(without_append_mode_nothing_is_written)
 TEST(reading_sees_what_was_appended_meanwhile)
 {
 	struct file *r, *w;
-	struct buf out = { 0 };
+	struct actor_bytes out = { 0 };
 	struct head head;
 
 	begin();
@@ -229,14 +229,14 @@ TEST(reading_sees_what_was_appended_meanwhile)
 	CHECK_EQ_UINT(out.len, 0);
 	put(w, "two\n");
 	CHECK_EQ_INT(file_read(r, head.size, 4096, &out), 0);
-	CHECK(out.len > 0 && out.p[out.len - 1] == '\n');
-	buf_clear(&out);
+	CHECK(out.len > 0 && out.count == 1 && ((const char *)out.pieces[0].iov_base)[out.len - 1] == '\n');
+	actor_bytes_free(&out);
 	CHECK_EQ_INT(file_read(r, 3, 5, &out), 0);
 	CHECK_EQ_UINT(out.len, 5);
-	buf_clear(&out);
+	actor_bytes_free(&out);
 	CHECK_EQ_INT(file_read(r, UINT64_MAX / 2, 5, &out), 0);
 	CHECK_EQ_UINT(out.len, 0);
-	buf_free(&out);
+	actor_bytes_free(&out);
 	end();
 }
 
