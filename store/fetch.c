@@ -4,6 +4,8 @@
 
 /* So many records are fetched one by one before a scan is opened, which costs more to begin with. */
 #define SINGLE_GETS 16
+/* Larger records are not asked for on a guess. */
+#define GUESS_BYTES 4096
 /* A run ends once it has so many bytes; larger records are verified by themselves. */
 #define RUN_BYTES (64 * 1024)
 
@@ -142,6 +144,74 @@ fetch_singly(struct fetch *f)
 	return err;
 }
 
+/* Records from the end of the chain back, newest first. */
+struct backwards {
+	struct fetch *fetch;
+	struct owned_record records[SINGLE_GETS];
+	size_t count;
+	uint64_t seq; /* of the next one */
+};
+
+static size_t
+left_at_most(const struct backwards *b)
+{
+	uint64_t events = b->fetch->until_count - b->fetch->at.count;
+
+	return events > b->count ? (size_t)events - b->count : 0;
+}
+
+/*
+ * The next ones all at once, from guesses at their sequences: actors often take turns in a stream, or are written at one
+ * go, so that the step from one record to the next stays the same. What does not fit is thrown away. Returns whether the
+ * guess was any good.
+ */
+static bool
+guess_more(struct backwards *b, uint64_t step)
+{
+	struct fetch *f = b->fetch;
+	struct store *s = f->actor->store;
+	struct backend_get gets[SINGLE_GETS];
+	struct owned_record found[SINGLE_GETS] = { 0 };
+	int errs[SINGLE_GETS];
+	size_t n = 0, most = left_at_most(b), used = 0;
+
+	most = most < SINGLE_GETS - b->count ? most : SINGLE_GETS - b->count;
+	for (uint64_t seq = b->seq; n < most && seq > f->at.seq; seq = seq > step ? seq - step : 0)
+		gets[n++] = (struct backend_get){ .kind = GET_SEQ, .seq = seq };
+	wait_get_many(s->backend, actor_full_name(f->actor), gets, n, store_deadline(s), found, errs);
+	for (size_t i = 0; i < n; i++) {
+		if (used == i && errs[i] == 0 && found[i].record.seq == b->seq) {
+			b->seq = found[i].record.prev_seq;
+			b->records[b->count++] = found[i];
+			used++;
+		} else {
+			owned_record_free(&found[i]);
+		}
+	}
+	return used > 1;
+}
+
+static int
+collect_backwards(struct backwards *b)
+{
+	struct fetch *f = b->fetch;
+	struct store *s = f->actor->store;
+	bool guessing = true;
+
+	while (b->count < SINGLE_GETS && b->seq > f->at.seq) {
+		struct backend_get g = { .kind = GET_SEQ, .seq = b->seq };
+		struct owned_record *next = &b->records[b->count];
+		int err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), next);
+		if (err != 0)
+			return err;
+		b->count++;
+		b->seq = next->record.prev_seq;
+		if (guessing && b->seq < g.seq && left_at_most(b) > 1 && next->record.payload.len <= GUESS_BYTES)
+			guessing = guess_more(b, g.seq - b->seq);
+	}
+	return 0;
+}
+
 /*
  * Few records up to the end: from there back along their own pointers, for a get by sequence costs the server nothing,
  * and the first of an actor among many may cost a search. What does not come out right is left to fetch_singly.
@@ -149,27 +219,18 @@ fetch_singly(struct fetch *f)
 static int
 fetch_backwards(struct fetch *f)
 {
-	struct store *s = f->actor->store;
-	struct owned_record records[SINGLE_GETS] = { 0 };
-	uint64_t seq = f->until_seq;
+	struct backwards b = { .fetch = f, .seq = f->until_seq };
 	const char *why;
-	unsigned n = 0;
-	int err = 0;
 
-	while (err == 0 && n < SINGLE_GETS && seq > f->at.seq) {
-		struct backend_get g = { .kind = GET_SEQ, .seq = seq };
-		err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), &records[n]);
-		if (err == 0)
-			seq = records[n++].record.prev_seq;
+	int err = collect_backwards(&b);
+	bool whole = err == 0 && b.seq == f->at.seq;
+	for (size_t i = b.count; whole && i-- > 0 && !enough(f);) {
+		whole = record_follows(&f->at, &b.records[i].record, &why);
+		if (whole)
+			accept(f, &b.records[i].record);
 	}
-	for (unsigned i = n; i-- > 0 && err == 0 && seq == f->at.seq && !enough(f);) {
-		if (!record_follows(&f->at, &records[i].record, &why))
-			break;
-		accept(f, &records[i].record);
-		seq = f->at.seq;
-	}
-	for (unsigned i = 0; i < n; i++)
-		owned_record_free(&records[i]);
+	for (size_t i = 0; i < SINGLE_GETS; i++)
+		owned_record_free(&b.records[i]);
 	return err == -ENOENT ? 0 : err;
 }
 
