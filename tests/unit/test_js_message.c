@@ -7,7 +7,7 @@ delivered(const char *reply, struct js_delivered *d)
 {
 	natsMsg *msg = NULL;
 
-	if (natsMsg_Create(&msg, "aether.ev.ns.a", reply, "line\n", 5) != NATS_OK)
+	if (nats_Open(-1) != NATS_OK || natsMsg_Create(&msg, "aether.ev.ns.a", reply, "line\n", 5) != NATS_OK)
 		return false;
 	bool ok = js_message_delivered(msg, d);
 	CHECK(!ok || d->payload.len == 5);
