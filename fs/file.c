@@ -197,7 +197,7 @@ head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
 }
 
 int
-file_read(struct file *f, uint64_t offset, size_t size, struct buf *out)
+file_read(struct file *f, uint64_t offset, size_t size, struct actor_bytes *out)
 {
 	struct head head;
 
@@ -206,22 +206,8 @@ file_read(struct file *f, uint64_t offset, size_t size, struct buf *out)
 
 	if (err != 0 || size == 0)
 		return err;
-	/* The end, or the place from where on the chain does not hold. */
-	if (offset >= head.size)
-		return (int)actor_read(f->actor, &head, offset, 0, NULL);
-	if (size > head.size - offset)
-		size = head.size - offset;
-	if (buf_reserve(out, size) == NULL)
-		return -ENOMEM;
-	while (out->len < size) {
-		ssize_t n = actor_read(f->actor, &head, offset + out->len, size - out->len, out->p + out->len);
-		if (n < 0 && out->len == 0)
-			return (int)n;
-		if (n <= 0)
-			break;
-		out->len += (size_t)n;
-	}
-	return 0;
+	ssize_t n = actor_borrow(f->actor, &head, offset, size, out);
+	return n < 0 ? (int)n : 0;
 }
 
 static void take_turn(struct file *f, struct file_op *op);

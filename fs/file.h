@@ -44,8 +44,9 @@ int file_open(struct fs_env *env, struct node *n, int flags, bool created, struc
 /* In the done of file_close, or if nothing was ever submitted. */
 void file_free(struct file *f);
 
-/* Read into out (empty), up to size bytes; less only at the end. Blocks. 0 or -errno. */
-int file_read(struct file *f, uint64_t offset, size_t size, struct buf *out);
+/* Read up to size bytes; less only at the end. out must be empty and, after 0, be given to actor_bytes_free. Blocks. 0 or
+ * -errno. */
+int file_read(struct file *f, uint64_t offset, size_t size, struct actor_bytes *out);
 
 /* The version of the last event that was committed through this file, 0: none. */
 uint64_t file_version(struct file *f);

@@ -138,31 +138,36 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		close_control(ops_env(req), fi);
 }
 
-/* A copy, because the reader may have its bytes and close the file before the reply has returned here. */
-static int
-read_control(const struct buf *text, uint64_t offset, size_t size, struct buf *out)
+static void
+read_control(fuse_req_t req, const struct buf *text, uint64_t offset, size_t size)
 {
 	size_t from = offset < text->len ? (size_t)offset : text->len;
+	struct buf out = { 0 };
 
-	buf_put(out, text->p + from, size < text->len - from ? size : text->len - from);
-	return out->failed ? -ENOMEM : 0;
+	/* A copy, because the reader may have its bytes and close the file before the reply has returned here. */
+	buf_put(&out, text->p + from, size < text->len - from ? size : text->len - from);
+	if (out.failed)
+		fuse_reply_err(req, ENOMEM);
+	else
+		fuse_reply_buf(req, out.p, out.len);
+	buf_free(&out);
 }
 
 void
 ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	struct buf out = { 0 };
-	int err;
+	struct actor_bytes out = { 0 };
 
-	if (is_file(ops_node(req, ino)))
-		err = file_read(file_of(ops_env(req), fi), (uint64_t)offset, size, &out);
-	else
-		err = read_control(&control_of(ops_env(req), fi)->text, (uint64_t)offset, size, &out);
+	if (!is_file(ops_node(req, ino))) {
+		read_control(req, &control_of(ops_env(req), fi)->text, (uint64_t)offset, size);
+		return;
+	}
+	int err = file_read(file_of(ops_env(req), fi), (uint64_t)offset, size, &out);
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
-		fuse_reply_buf(req, out.p, out.len);
-	buf_free(&out);
+		fuse_reply_iov(req, out.pieces, (int)out.count);
+	actor_bytes_free(&out);
 }
 
 /* A request that is answered when its operation has ended. Owns a copy of what is written. */

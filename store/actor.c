@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "index.h"
+#include "readahead.h"
 #include "state.h"
 
 static bool
@@ -89,6 +90,7 @@ reset_locked(struct actor *a, int64_t asked_ns)
 	a->broken = false;
 	a->head_at_ns = asked_ns;
 	a->read_to = 0;
+	readahead_drop_locked(a);
 	cache_file_drop(a->store->cache, &a->file);
 }
 

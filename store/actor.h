@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "record.h"
 #include "store.h"
@@ -39,6 +40,28 @@ int store_head(struct store *s, const char *ns, const char *name, int64_t max_ag
  * Never returns bytes beyond head->size. Blocks.
  */
 ssize_t actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t size, char *out);
+
+/* Bytes of an actor's file as they lie in memory, one piece behind the other. All zeros is empty. */
+#define ACTOR_PIECES 16
+struct actor_bytes {
+	size_t len; /* of all pieces together */
+	size_t count;
+	struct iovec pieces[ACTOR_PIECES];
+
+	/* For actor.h's use. */
+	struct cache_block *blocks[ACTOR_PIECES]; /* NULL: the piece lies in own */
+	char *own;
+	size_t own_len;
+};
+
+/*
+ * The same without a copy where the bytes are in the cache: they stay where they are until actor_bytes_free, also if the
+ * actor goes away before. bytes must be empty, and is left so after an error.
+ */
+ssize_t actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t size, struct actor_bytes *bytes);
+
+/* bytes is empty afterwards. */
+void actor_bytes_free(struct actor_bytes *bytes);
 
 /*
  * An append under way. The caller zeroes the struct, fills the first part, and keeps the struct and data until done is called. done is

@@ -82,8 +82,21 @@ typedef void (*backend_get_fn)(void *arg, int err, const struct record *r);
  */
 typedef void (*backend_publish_fn)(void *arg, int err, uint64_t seq, bool duplicate);
 
-/* Called for each record; borrowed until return. Return 0 to go on, 1 to stop, -errno to stop with it. */
-typedef int (*backend_scan_fn)(void *arg, const struct record *r);
+/* A record as a scan brings it. Its headers are read on demand only, for that is dear. */
+struct scanned {
+	uint64_t seq;
+	struct span payload;
+	bool last; /* there was none behind it up to the scan's end, when it was sent */
+	/* Gives the whole record, which borrows the payload. */
+	void (*decode)(const struct scanned *m, struct record *r);
+};
+
+/*
+ * Called for each record, borrowed until return, and with NULL when none has come for a moment, so that who wants no
+ * more need not wait for one. May block: no more is fetched meanwhile than a few times the largest payload. Return 0 to
+ * go on, 1 to stop, -errno to stop with it.
+ */
+typedef int (*backend_scan_fn)(void *arg, const struct scanned *m);
 
 /* Called for each name; borrowed until return. Return 0 to go on, else stop and return that. */
 typedef int (*backend_name_fn)(void *arg, const char *name);
@@ -123,7 +136,7 @@ struct backend_ops {
 
 	/*
 	 * Call fn for the actor's records with from_seq <= sequence <= to_seq in order. Fails with -ETIMEDOUT or -ENOTCONN when
-	 * nothing has arrived for idle_ns. Blocks.
+	 * nothing has arrived for idle_ns. May end early, with 0, where the replica that serves it is behind. Blocks.
 	 */
 	int (*scan)(struct backend *, struct actor_name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
 	    void *arg);

@@ -1,6 +1,7 @@
 #include "cache.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 struct cache_block {
 	struct cache_block *newer, *older; /* the cache's lock guards these two and the list */
 	struct cache_file *file;
+	atomic_uint refs; /* one of the file's, while it is there, and one of each borrower */
 	/* The file's lock guards what follows. */
 	struct head base; /* before the first record */
 	struct head end;  /* after the last one */
@@ -65,6 +67,13 @@ static size_t
 block_cost(const struct cache_block *b)
 {
 	return sizeof(*b) + sizeof(b) + b->cap;
+}
+
+void
+cache_return(struct cache_block *block)
+{
+	if (atomic_fetch_sub(&block->refs, 1) == 1)
+		free(block);
 }
 
 static void
@@ -138,7 +147,7 @@ evict(struct cache *c, struct cache_file *held, const struct cache_block *keep)
 			file_remove(f, b);
 			if (f != held)
 				pthread_mutex_unlock(&f->lock);
-			free(b);
+			cache_return(b);
 		}
 		b = next;
 	}
@@ -153,9 +162,10 @@ cache_file_drop(struct cache *c, struct cache_file *f)
 		pthread_mutex_lock(&c->lock);
 		unlink_locked(c, f->blocks[i]);
 		pthread_mutex_unlock(&c->lock);
-		free(f->blocks[i]);
+		cache_return(f->blocks[i]);
 	}
 	free(f->blocks);
+	f->generation++;
 	f->blocks = NULL;
 	f->count = f->cap = 0;
 	pthread_mutex_unlock(&f->lock);
@@ -188,6 +198,7 @@ insert_block(struct cache *c, struct cache_file *f, size_t at, const struct head
 	if (b == NULL)
 		return false;
 	*b = (struct cache_block){ .file = f, .base = *base, .end = *base, .cap = cap };
+	atomic_init(&b->refs, 1);
 	memmove(&f->blocks[at + 1], &f->blocks[at], (f->count - at) * sizeof(f->blocks[0]));
 	f->blocks[at] = b;
 	f->count++;
@@ -197,46 +208,68 @@ insert_block(struct cache *c, struct cache_file *f, size_t at, const struct head
 	return true;
 }
 
-void
-cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
+static void
+put_locked(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
 {
 	size_t len = r->payload.len;
-
-	if (len == 0)
-		return;
-	pthread_mutex_lock(&f->lock);
 	size_t at = blocks_upto(f, base->size);
 	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
-	if (b != NULL && b->end.size > base->size)
-		goto out_unlock; /* there already */
+
+	if (len == 0 || (b != NULL && b->end.size > base->size))
+		return; /* there already */
 	if (b == NULL || b->end.size != base->size || b->cap - b->len < len) {
 		if (!insert_block(c, f, at, base, len))
-			goto out_unlock;
+			return;
 		b = f->blocks[at];
 	}
 	memcpy(b->data + b->len, r->payload.p, len);
 	b->len += len;
 	b->end = record_head(r);
 	evict(c, f, b);
-out_unlock:
+}
+
+void
+cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
+{
+	pthread_mutex_lock(&f->lock);
+	put_locked(c, f, base, r);
 	pthread_mutex_unlock(&f->lock);
 }
 
+void
+cache_put_since(
+    struct cache *c, struct cache_file *f, uint64_t generation, const struct head *base, const struct record *r)
+{
+	pthread_mutex_lock(&f->lock);
+	if (f->generation == generation)
+		put_locked(c, f, base, r);
+	pthread_mutex_unlock(&f->lock);
+}
+
+uint64_t
+cache_generation(struct cache_file *f)
+{
+	pthread_mutex_lock(&f->lock);
+	uint64_t generation = f->generation;
+	pthread_mutex_unlock(&f->lock);
+	return generation;
+}
+
 size_t
-cache_read(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, char *out)
+cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, const char **bytes,
+    struct cache_block **block)
 {
 	size_t got = 0;
 
 	pthread_mutex_lock(&f->lock);
-	for (size_t at = blocks_upto(f, offset); at > 0 && at <= f->count && got < size; at++) {
-		struct cache_block *b = f->blocks[at - 1];
-		uint64_t from = offset + got;
-		if (b->base.size > from || from >= b->end.size)
-			break;
-		size_t skip = (size_t)(from - b->base.size);
-		size_t n = b->len - skip < size - got ? b->len - skip : size - got;
-		memcpy(out + got, b->data + skip, n);
-		got += n;
+	size_t at = blocks_upto(f, offset);
+	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
+	if (b != NULL && offset < b->end.size && size > 0) {
+		size_t skip = (size_t)(offset - b->base.size);
+		got = b->len - skip < size ? b->len - skip : size;
+		*bytes = b->data + skip;
+		*block = b;
+		atomic_fetch_add(&b->refs, 1);
 		touch(c, b);
 	}
 	pthread_mutex_unlock(&f->lock);

@@ -4,6 +4,9 @@
  * Owns blocks: runs of whole records, one behind the other in the actor's file. Content of an actor never changes once stored,
  * so a block is valid as long as the actor is not erased. Knows nothing of where bytes come from; who puts has verified the chain.
  *
+ * Blocks are counted: what is borrowed stays where it is, also when the cache forgets it meanwhile. Bytes once put never
+ * move nor change; more may be put behind them in the same block.
+ *
  * Any thread may call. Lock order: cache_file.lock, then the cache's own.
  */
 #ifndef AETHER_STORE_CACHE_H
@@ -22,6 +25,7 @@ struct cache_block;
 /* One actor's part, embedded in the actor. Private to cache.c. */
 struct cache_file {
 	pthread_mutex_t lock;
+	uint64_t generation;         /* how often it was dropped */
 	struct cache_block **blocks; /* by offset, not overlapping */
 	size_t count;
 	size_t cap;
@@ -46,8 +50,22 @@ void cache_file_destroy(struct cache *c, struct cache_file *f);
  */
 void cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r);
 
-/* Copy up to size bytes from offset; returns how many lie there one behind the other, 0 for none. */
-size_t cache_read(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, char *out);
+/*
+ * The same for who has been reading the chain for a while: without effect if the file has been dropped since
+ * cache_generation gave that number.
+ */
+void cache_put_since(
+    struct cache *c, struct cache_file *f, uint64_t generation, const struct head *base, const struct record *r);
+uint64_t cache_generation(struct cache_file *f);
+
+/*
+ * Borrow bytes from offset on, at most size: returns how many lie at *bytes, one behind the other in one block, 0 for
+ * none. If there are some, *block must be given back with cache_return. Borrowed blocks do not count against the bound once
+ * the cache has forgotten them.
+ */
+size_t cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, const char **bytes,
+    struct cache_block **block);
+void cache_return(struct cache_block *block);
 
 /*
  * Where to start fetching to get at offset, which is not cached: *from is the head at the end of the last block at or before

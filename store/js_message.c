@@ -42,29 +42,6 @@ js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct r
 	return 0;
 }
 
-bool
-js_message_delivery(const char *reply, struct js_delivery *d)
-{
-	/* Source: NATS ADR-15: 9 tokens, or with domain, account and more behind, at least 11. */
-	struct span tokens[12];
-	size_t count = 0;
-
-	for (const char *at = reply; at != NULL && count < 12; count++) {
-		const char *dot = strchr(at, '.');
-		tokens[count] = (struct span){ at, dot != NULL ? (size_t)(dot - at) : strlen(at) };
-		at = dot != NULL ? dot + 1 : NULL;
-	}
-	if ((count != 9 && count < 11) || !span_eq(tokens[0], SPAN("$JS")) || !span_eq(tokens[1], SPAN("ACK")))
-		return false;
-	const struct span *t = tokens + (count == 9 ? 2 : 4);
-	d->stream = t[0];
-	d->consumer = t[1];
-	d->seq = strtoull(t[3].p, NULL, 10);
-	d->consumer_seq = strtoull(t[4].p, NULL, 10);
-	d->pending = strtoull(t[6].p, NULL, 10);
-	return true;
-}
-
 void
 js_message_headers(natsMsg *msg, struct record *r)
 {
@@ -80,19 +57,47 @@ js_message_headers(natsMsg *msg, struct record *r)
 		r->foreign = true;
 }
 
-int
-js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending)
+/* Read the decimal number that ends at a dot or the text's end. */
+static bool
+token_number(const char *p, uint64_t *value)
 {
-	jsMsgMetaData *meta = NULL;
+	*value = 0;
+	if (*p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9'; p++)
+		*value = *value * 10 + (uint64_t)(*p - '0');
+	return *p == '.' || *p == '\0';
+}
 
-	*r = (struct record){ 0 };
-	if (natsMsg_GetMetaData(&meta, msg) != NATS_OK)
-		return -EIO;
-	r->seq = meta->Sequence.Stream;
-	*pending = meta->NumPending;
-	jsMsgMetaData_Destroy(meta);
+/*
+ * $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>, or with
+ * <domain>.<account> before the stream, and perhaps more at the end (NATS' ADR-15).
+ */
+bool
+js_message_delivered(natsMsg *msg, struct js_delivered *d)
+{
+	const char *reply = natsMsg_GetReply(msg), *tokens[12];
+	size_t count = 0;
+
+	if (reply == NULL || strncmp(reply, "$JS.ACK.", 8) != 0)
+		return false;
+	for (const char *p = reply; p != NULL && count < 12; p = strchr(p, '.')) {
+		p += *p == '.' ? 1 : 0;
+		tokens[count++] = p;
+	}
+	size_t stream = count == 9 ? 2 : 4;
+	if (count != 9 && count < 11)
+		return false;
+	d->payload = (struct span){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
+	return token_number(tokens[stream + 3], &d->seq) && token_number(tokens[stream + 4], &d->consumer_seq) &&
+	       token_number(tokens[stream + 6], &d->pending);
+}
+
+void
+js_message_decode(natsMsg *msg, uint64_t seq, struct record *r)
+{
+	*r = (struct record){ .seq = seq };
 	decode(msg, r);
-	return 0;
 }
 
 static int

@@ -4,6 +4,7 @@
 #define AETHER_STORE_JS_MESSAGE_H
 
 #include <nats/nats.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "logger.h"
@@ -25,22 +26,21 @@ int js_message_leader(
     struct logger *lg, natsMsg *msg, const char *subject, struct js_leader_message *m, struct record *r);
 void js_leader_message_free(struct js_leader_message *m);
 
-/* What a consumer's message says of itself in its reply subject; the texts are borrowed from that, and not terminated. */
-struct js_delivery {
-	struct span stream;
-	struct span consumer;
-	uint64_t seq;          /* the stream's */
-	uint64_t consumer_seq; /* counts what the consumer has sent, from 1 */
-	uint64_t pending;      /* how many messages the consumer has behind this one */
-};
-
-/* Parse that; false if it is no such subject. reply may be NULL. */
-bool js_message_delivery(const char *reply, struct js_delivery *d);
-
 /* A message that came without its payload. All of r but seq is set: payload.p to NULL, payload.len to what the server says. */
 void js_message_headers(natsMsg *msg, struct record *r);
 
-/* A message that a consumer delivered; *pending is how many the consumer has behind it. 0 or -EIO. */
-int js_message_delivered(natsMsg *msg, struct record *r, uint64_t *pending);
+/* A message that a consumer delivered. */
+struct js_delivered {
+	uint64_t seq;          /* the stream's */
+	uint64_t consumer_seq; /* from 1, without gaps */
+	uint64_t pending;      /* how many the consumer has behind it */
+	struct span payload;
+};
+
+/* Reads the reply subject alone. False: it is no such message. */
+bool js_message_delivered(natsMsg *msg, struct js_delivered *d);
+
+/* The whole of it, with its headers, for which nats.c reads them all. */
+void js_message_decode(natsMsg *msg, uint64_t seq, struct record *r);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
- * actor's last record, where the server has forgotten it), js_namespace.c (namespaces as streams), js_streams.c (what
+ * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_namespace.c (namespaces as streams), js_streams.c (what
  * is remembered of them). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
@@ -48,6 +48,10 @@ void js_subject(const struct jetstream *js, const char *kind, const char *ns, co
 /* As the backend's get, but for GET_LAST what the server says is taken as it is. */
 void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_get g, int64_t deadline_ns,
     backend_get_fn fn, void *arg);
+
+/* The backend's scan. */
+int js_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
+    backend_scan_fn fn, void *arg);
 
 /* Ask for the stream's information: rpc_request. */
 void js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, rpc_fn fn, void *arg);

@@ -236,7 +236,7 @@ received(struct backend_watch *w, bool caught_up, int err)
 }
 
 static void
-on_record(struct backend_watch *w, natsMsg *msg, const struct js_delivery *d)
+on_record(struct backend_watch *w, natsMsg *msg, const struct js_delivered *d)
 {
 	const char *subject = natsMsg_GetSubject(msg);
 	struct buf *name = &w->ws->name;
@@ -287,10 +287,10 @@ on_control(struct backend_watch *w, natsMsg *msg)
 static void
 on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
-	struct js_delivery d;
+	struct js_delivered d;
 
 	(void)nc, (void)sub;
-	if (js_message_delivery(natsMsg_GetReply(msg), &d))
+	if (js_message_delivered(msg, &d))
 		on_record(closure, msg, &d);
 	else
 		on_control(closure, msg);

@@ -305,6 +305,17 @@ memory_get(struct backend *b, struct actor_name name, struct backend_get g, int6
 	fn(arg, r != NULL ? 0 : -ENOENT, r != NULL ? &copy : NULL);
 }
 
+struct mem_scanned {
+	struct scanned base;
+	struct record record;
+};
+
+static void
+decode(const struct scanned *m, struct record *r)
+{
+	*r = container_of(m, const struct mem_scanned, base)->record;
+}
+
 static int
 memory_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
     void *arg)
@@ -313,18 +324,23 @@ memory_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64
 
 	(void)idle_ns;
 	while (from_seq <= to_seq) {
-		struct record copy;
+		struct mem_scanned one = { .base.decode = decode };
 		pthread_mutex_lock(&m->lock);
 		const struct record *r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = from_seq });
-		if (r != NULL)
-			copy = *r;
+		if (r != NULL) {
+			one.record = *r;
+			one.base.seq = r->seq;
+			one.base.payload = r->payload;
+			r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = r->seq + 1 });
+			one.base.last = r == NULL || r->seq > to_seq;
+		}
 		pthread_mutex_unlock(&m->lock);
-		if (r == NULL || copy.seq > to_seq)
+		if (one.base.seq == 0 || one.base.seq > to_seq)
 			return 0;
-		int stop = fn(arg, &copy);
+		int stop = fn(arg, &one.base);
 		if (stop != 0)
 			return stop < 0 ? stop : 0;
-		from_seq = copy.seq + 1;
+		from_seq = one.base.seq + 1;
 	}
 	return 0;
 }

@@ -165,6 +165,28 @@ record_follows(const struct head *prev, const struct record *r, const char **why
 	return false;
 }
 
+void
+record_run_add(struct record_run *run, const struct head *base, uint64_t seq, struct span payload)
+{
+	run->prev_seq = run->records == 0 ? base->seq : run->seq;
+	run->sum = record_sum(run->records == 0 ? base->sum : run->sum, payload);
+	run->odd |= seq <= run->prev_seq || payload.len == 0 || payload.p[payload.len - 1] != '\n';
+	run->seq = seq;
+	run->bytes += payload.len;
+	run->records++;
+}
+
+bool
+record_run_follows(const struct head *base, const struct record_run *run, const struct record *last)
+{
+	uint64_t events = last->count - base->count;
+
+	return !run->odd && !last->foreign && last->seq == run->seq && last->prev_seq == run->prev_seq &&
+	       last->offset + last->payload.len == base->size + run->bytes && last->sum == run->sum &&
+	       last->count > base->count && events >= run->records && last->last > base->version &&
+	       last->last - base->version >= events && (base->seq == 0 || last->time_us > base->time_us);
+}
+
 struct head
 record_head(const struct record *r)
 {

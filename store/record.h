@@ -82,6 +82,25 @@ uint64_t record_sum(uint64_t previous, struct span payload);
  */
 bool record_follows(const struct head *prev, const struct record *r, const char **why);
 
+/*
+ * Records one behind the other of which only the payloads have been looked at. As the sum is a chain, the last one's
+ * headers vouch for all of them: for their bytes, their order and that none is missing. All zeros: none yet.
+ */
+struct record_run {
+	uint64_t records;
+	uint64_t seq;      /* of the last one */
+	uint64_t prev_seq; /* of the one before it, in the run or before it */
+	uint64_t sum;
+	size_t bytes;
+	bool odd; /* no chain of Aether's: a sequence that does not rise, a payload that is empty or ends within a line */
+};
+
+/* base is the head before the run. */
+void record_run_add(struct record_run *run, const struct head *base, uint64_t seq, struct span payload);
+
+/* Does the run, of which last is the last record, continue the chain after base? */
+bool record_run_follows(const struct head *base, const struct record_run *run, const struct record *last);
+
 /* The head after r. Reads r alone: valid for any record that is not foreign. */
 struct head record_head(const struct record *r);
 

@@ -1,121 +1,15 @@
-/* Reading an actor's bytes: from the cache, and what is missing from the backend, its chain verified record by record. */
+/* Reading an actor's bytes: from the cache, and what is missing from the backend. */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "fetch.h"
+#include "readahead.h"
 #include "state.h"
 
 /* A hole up to this size is read through rather than jumped over by a search. */
 #define NEAR_BYTES (64 * 1024)
-/* So many records are fetched one by one before a scan is opened, which costs more to begin with. */
-#define SINGLE_GETS 16
-#define READ_AHEAD_MIN (256 * 1024)
-#define READ_AHEAD_MAX (16 * 1024 * 1024)
-
-struct fetch {
-	struct actor *actor;
-	struct head at;        /* the end of what has been verified */
-	uint64_t until_seq;    /* the chain's last record that the caller knows of */
-	uint64_t stop_at;      /* enough once the chain has reached this byte */
-	uint64_t offset;       /* the caller's buffer, filled from here */
-	size_t size;
-	size_t got;
-	char *out;
-	bool broken;
-};
-
-static void
-copy_out(struct fetch *f, const struct record *r)
-{
-	uint64_t want = f->offset + f->got, end = r->offset + r->payload.len;
-
-	if (f->got == f->size || want < r->offset || want >= end)
-		return;
-	size_t skip = (size_t)(want - r->offset), n = (size_t)(end - want);
-	n = n < f->size - f->got ? n : f->size - f->got;
-	memcpy(f->out + f->got, r->payload.p + skip, n);
-	f->got += n;
-}
-
-static bool
-enough(const struct fetch *f)
-{
-	return f->broken || f->at.size >= f->stop_at || f->at.seq >= f->until_seq;
-}
-
-static void
-report_broken(struct fetch *f, uint64_t seq, const char *why)
-{
-	struct actor *a = f->actor;
-
-	f->broken = true;
-	log_error(a->store->lg, "%s/%s: the chain does not hold at sequence %llu, after version %llu (byte %llu): %s", a->ns, a->name,
-	    (unsigned long long)seq, (unsigned long long)f->at.version, (unsigned long long)f->at.size, why);
-}
-
-static int
-take(void *arg, const struct record *r)
-{
-	struct fetch *f = arg;
-	const char *why;
-
-	if (!record_follows(&f->at, r, &why)) {
-		report_broken(f, r->seq, why);
-		return 1;
-	}
-	cache_put(f->actor->store->cache, &f->actor->file, &f->at, r);
-	copy_out(f, r);
-	f->at = record_head(r);
-	return enough(f) ? 1 : 0;
-}
-
-/* The next few records, one by one. -ENOENT: there is none though the chain goes on. */
-static int
-fetch_singly(struct fetch *f)
-{
-	struct store *s = f->actor->store;
-	struct owned_record next = { 0 };
-	int err = 0;
-
-	for (unsigned i = 0; i < SINGLE_GETS && err == 0 && !enough(f); i++) {
-		struct backend_get g = { .kind = GET_NEXT, .seq = f->at.seq + 1 };
-		err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), &next);
-		if (err == 0)
-			take(f, &next.record);
-	}
-	owned_record_free(&next);
-	return err;
-}
-
-static int
-fetch_by_scan(struct fetch *f)
-{
-	struct store *s = f->actor->store;
-	int64_t deadline = store_deadline(s);
-	unsigned tries = 0;
-	int err;
-
-	do
-		err = s->backend->ops->scan(s->backend, actor_full_name(f->actor), f->at.seq + 1, f->until_seq,
-		    s->options.timeout_ns, take, f);
-	while (err == -ENOTCONN && (err = wait_retry(s->backend, s->clock, deadline, &tries)) == 0);
-	return err;
-}
-
-/* Follow the chain from f->at until enough(f). A record that is missing on the way is a broken chain. */
-static int
-run_fetch(struct fetch *f)
-{
-	int err = fetch_singly(f);
-
-	/* A scan ends early where the replica that serves it is behind; single gets tell that from a missing record. */
-	while (err == 0 && !enough(f)) {
-		err = fetch_by_scan(f);
-		if (err == 0)
-			err = fetch_singly(f);
-	}
-	if (err == -ENOENT)
-		report_broken(f, f->at.seq + 1, "a record is missing");
-	return err == -ENOENT ? 0 : err;
-}
+/* How far ahead who reads on is served, where there is no reading ahead by a thread. */
+#define AHEAD_BYTES (1024 * 1024)
 
 /* What a record says of its place, for the search. */
 static bool
@@ -130,39 +24,80 @@ is_behind(const struct record *r, enum replay_key key, uint64_t value)
 	return key == REPLAY_OFFSET ? r->offset > value : r->first > value;
 }
 
+/* Where the search is: the value lies behind lo_value and before hi_value, which the sequences next to lo and hi have. */
+struct search {
+	uint64_t lo, hi; /* sequences that may still be it */
+	uint64_t lo_value, hi_value;
+	bool halve; /* the next guess; every other one, so that the search is never slower than twice the best */
+};
+
+/* Records of one actor often lie as densely in the stream everywhere, and are alike. */
+static uint64_t
+guess(struct search *s, uint64_t value)
+{
+	uint64_t width = s->hi - s->lo, part = width / 2;
+
+	if (!s->halve && s->hi_value > s->lo_value && value >= s->lo_value && value < s->hi_value)
+		part = (uint64_t)((double)width * ((double)(value - s->lo_value) / (double)(s->hi_value - s->lo_value)));
+	s->halve = !s->halve;
+	return s->lo + (part < width ? part : width);
+}
+
+static int
+get_sure(struct actor *a, enum backend_get_kind kind, uint64_t seq, struct owned_record *out)
+{
+	struct store *s = a->store;
+	struct backend_get g = { .kind = kind, .seq = seq };
+
+	return wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), out);
+}
+
+/* found holds it; what is before it? */
+static int
+find_base(struct actor *a, const struct owned_record *found, struct head *base)
+{
+	struct owned_record prev = { 0 };
+	const char *why;
+	int err = 0;
+
+	*base = (struct head){ 0 };
+	if (found->record.prev_seq != 0) {
+		err = get_sure(a, GET_SEQ, found->record.prev_seq, &prev);
+		if (err == 0)
+			*base = record_head(&prev.record);
+		owned_record_free(&prev);
+	}
+	if (err == 0 && record_follows(base, &found->record, &why))
+		return 0;
+	return err == 0 || err == -ENOENT ? -EIO : err;
+}
+
 int
 replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
     struct owned_record *found)
 {
-	struct store *s = a->store;
-	uint64_t lo = 1, hi = until->seq;
-	const char *why;
+	struct search s = { .lo = 1, .hi = until->seq };
+	const struct record *r = &found->record;
 
+	s.hi_value = key == REPLAY_OFFSET ? until->size : until->version;
 	/* Sequences of other actors lie between ours: a probe gives our first record at or behind it. */
-	while (lo <= hi) {
-		struct backend_get g = { .kind = GET_NEXT, .seq = lo + (hi - lo) / 2 };
-		int err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), found);
+	while (s.lo <= s.hi) {
+		uint64_t seq = guess(&s, value);
+		int err = get_sure(a, GET_NEXT, seq, found);
 		if (err != 0 && err != -ENOENT)
 			return err;
-		if (err == -ENOENT || found->record.seq > hi || is_behind(&found->record, key, value)) {
-			hi = g.seq - 1;
-		} else if (found->record.foreign) {
+		if (err == -ENOENT || r->seq > s.hi) {
+			s.hi = seq - 1;
+		} else if (is_behind(r, key, value)) {
+			s.hi = seq - 1;
+			s.hi_value = key == REPLAY_OFFSET ? r->offset : r->first;
+		} else if (r->foreign) {
 			return -EIO;
-		} else if (is_before(&found->record, key, value)) {
-			lo = found->record.seq + 1;
-		} else if (found->record.prev_seq == 0) {
-			*base = (struct head){ 0 };
-			return record_follows(base, &found->record, &why) ? 0 : -EIO;
+		} else if (is_before(r, key, value)) {
+			s.lo = r->seq + 1;
+			s.lo_value = key == REPLAY_OFFSET ? r->offset + r->payload.len : r->last;
 		} else {
-			struct owned_record prev = { 0 };
-			g = (struct backend_get){ .kind = GET_SEQ, .seq = found->record.prev_seq };
-			err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &prev);
-			if (err == 0)
-				*base = record_head(&prev.record);
-			owned_record_free(&prev);
-			if (err == 0 && record_follows(base, &found->record, &why))
-				return 0;
-			return err == 0 || err == -ENOENT ? -EIO : err;
+			return find_base(a, found, base);
 		}
 	}
 	return -ENOENT;
@@ -187,51 +122,111 @@ find_start(struct actor *a, const struct head *until, uint64_t offset, struct he
 	return err;
 }
 
-/* A reader that goes on where the last one ended gets ever more at once, one that jumps about does not. */
-static size_t
-choose_read_ahead(struct actor *a, uint64_t offset)
+/* Does this read go on where the last one that went to the backend ended, or begin at the beginning? */
+static bool
+is_sequential(struct actor *a, uint64_t offset)
 {
-	size_t most = (size_t)(cache_max_bytes(a->store->cache) / 8);
-
 	pthread_mutex_lock(&a->lock);
-	if (offset == a->read_to && offset > 0)
-		a->read_ahead = a->read_ahead * 2;
-	else
-		a->read_ahead = READ_AHEAD_MIN;
-	most = most < READ_AHEAD_MAX ? most : READ_AHEAD_MAX;
-	if (a->read_ahead > most)
-		a->read_ahead = most;
-	size_t ahead = a->read_ahead;
+	bool sequential = offset == 0 || offset == a->read_to;
 	pthread_mutex_unlock(&a->lock);
-	return ahead;
+	return sequential;
 }
 
-/* Fetch the bytes from offset on, and ahead of them. Returns how many of them were copied out, or -errno. */
+/*
+ * The byte at offset is not in the cache: have it brought, and more of them behind it if the reader is likely to go on. Returns
+ * how many bytes were copied out, 0 if one should look into the cache again, or -errno.
+ */
 static ssize_t
 fill(struct actor *a, const struct head *until, uint64_t offset, size_t size, char *out)
 {
 	struct fetch f = { .actor = a, .until_seq = until->seq, .offset = offset, .size = size, .out = out };
+	bool sequential = is_sequential(a, offset);
 
+	f.until_count = until->count;
+	f.generation = cache_generation(&a->file);
 	int err = find_start(a, until, offset, &f.at);
 	if (err != 0)
 		return err;
-	f.stop_at = offset + size + choose_read_ahead(a, offset);
+	if (sequential && until->size - offset >= READAHEAD_LEFT_MIN &&
+	    readahead_start(a, &f.at, until, f.generation, offset) && readahead_wait(a, offset, offset + size))
+		return 0;
+	f.stop_at = offset + size + (sequential ? AHEAD_BYTES : 0);
 	f.stop_at = f.stop_at < until->size ? f.stop_at : until->size;
-	err = run_fetch(&f);
+	err = fetch_follow(&f);
 	pthread_mutex_lock(&a->lock);
-	a->read_to = f.at.size;
+	a->read_to = err == 0 ? f.at.size : 0;
 	pthread_mutex_unlock(&a->lock);
 	if (f.got > 0)
 		return (ssize_t)f.got;
-	if (err != 0)
-		return err;
-	return -EIO;
+	return err != 0 ? err : -EIO;
+}
+
+/* A place to copy to, for what is not in the cache or lies in too many pieces there. */
+static char *
+own_room(struct actor_bytes *b, size_t size)
+{
+	if (b->own == NULL)
+		b->own = malloc(size);
+	return b->own == NULL ? NULL : b->own + b->own_len;
+}
+
+static void
+add_piece(struct actor_bytes *b, const char *p, size_t n, struct cache_block *block)
+{
+	struct iovec *last = b->count > 0 ? &b->pieces[b->count - 1] : NULL;
+
+	b->len += n;
+	if (block == NULL)
+		b->own_len += n;
+	if (block == NULL && last != NULL && (const char *)last->iov_base + last->iov_len == p) {
+		last->iov_len += n;
+		return;
+	}
+	b->pieces[b->count] = (struct iovec){ (void *)(uintptr_t)p, n };
+	b->blocks[b->count++] = block;
+}
+
+/* Returns how many bytes came from the cache, 0 if it does not have the next one, -ENOMEM. */
+static ssize_t
+borrow_some(struct actor *a, uint64_t offset, size_t size, struct actor_bytes *b)
+{
+	struct cache_block *block;
+	const char *p;
+	size_t n = cache_borrow(a->store->cache, &a->file, offset, size, &p, &block);
+
+	if (n == 0)
+		return 0;
+	/* The last places are for what is copied. */
+	if (b->count < ACTOR_PIECES - 2) {
+		add_piece(b, p, n, block);
+		return (ssize_t)n;
+	}
+	char *to = own_room(b, size);
+	if (to != NULL) {
+		memcpy(to, p, n);
+		add_piece(b, to, n, NULL);
+	}
+	cache_return(block);
+	return to != NULL ? (ssize_t)n : -ENOMEM;
+}
+
+static ssize_t
+fill_some(struct actor *a, const struct head *head, uint64_t offset, size_t size, struct actor_bytes *b)
+{
+	char *to = own_room(b, size);
+
+	if (to == NULL)
+		return -ENOMEM;
+	ssize_t n = fill(a, head, offset, size, to);
+	if (n > 0)
+		add_piece(b, to, (size_t)n, NULL);
+	return n;
 }
 
 ssize_t
-actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t size, char *out)
+actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t size, struct actor_bytes *b)
 {
-	size_t got = 0;
+	ssize_t n = 1;
 
 	if (offset >= head->size) {
 		pthread_mutex_lock(&a->lock);
@@ -241,15 +236,44 @@ actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t siz
 	}
 	if (size > head->size - offset)
 		size = (size_t)(head->size - offset);
-	while (got < size) {
-		ssize_t n = (ssize_t)cache_read(a->store->cache, &a->file, offset + got, size - got, out + got);
+	while (b->len < size && n >= 0) {
+		uint64_t at = offset + b->len;
+		size_t left = size - b->len;
+		n = borrow_some(a, at, left, b);
+		if (n == 0 && readahead_wait(a, at, at + left))
+			n = borrow_some(a, at, left, b);
 		if (n == 0)
-			n = fill(a, head, offset + got, size - got, out + got);
-		if (n < 0)
-			return got > 0 ? (ssize_t)got : n;
-		got += (size_t)n;
+			n = fill_some(a, head, at, left, b);
 	}
-	return (ssize_t)got;
+	if (b->len == 0)
+		actor_bytes_free(b);
+	else
+		readahead_advance(a, offset + b->len);
+	return b->len > 0 || n >= 0 ? (ssize_t)b->len : n;
+}
+
+void
+actor_bytes_free(struct actor_bytes *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->blocks[i] != NULL)
+			cache_return(b->blocks[i]);
+	free(b->own);
+	*b = (struct actor_bytes){ 0 };
+}
+
+ssize_t
+actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t size, char *out)
+{
+	struct actor_bytes b = { 0 };
+
+	ssize_t n = actor_borrow(a, head, offset, size, &b);
+	for (size_t i = 0; i < b.count; i++) {
+		memcpy(out, b.pieces[i].iov_base, b.pieces[i].iov_len);
+		out += b.pieces[i].iov_len;
+	}
+	actor_bytes_free(&b);
+	return n;
 }
 
 int
@@ -258,7 +282,8 @@ actor_find_end(struct actor *a, uint64_t foreign_seq)
 	struct fetch f = { .actor = a, .until_seq = foreign_seq, .stop_at = UINT64_MAX };
 	int64_t asked_ns = clock_mono(a->store->clock);
 
-	int err = run_fetch(&f);
+	f.generation = cache_generation(&a->file);
+	int err = fetch_follow(&f);
 	if (err != 0)
 		return err;
 	pthread_mutex_lock(&a->lock);

@@ -1,11 +1,12 @@
 /*
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
- * locate.c, append.c, dedup.c. Nobody else includes this.
+ * locate.c, fetch.c, readahead.c, append.c, dedup.c. Nobody else includes this.
  *
  * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number (lock.h has
  * the same order, which debug builds check):
- *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts
- *   2  actor.lock         what this node knows of one actor, and its queue of appends
+ *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts, the list of
+ *                         what reads ahead
+ *   2  actor.lock         what this node knows of one actor, what reads ahead in it, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
  *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
@@ -51,7 +52,9 @@ struct store {
 	struct backend_limits limits;
 	int64_t limits_at_ns; /* 0: never asked */
 	size_t appends;       /* under way */
-	pthread_cond_t idle;  /* appends has become 0 */
+	struct readahead *first_readahead;
+	size_t readaheads;   /* threads */
+	pthread_cond_t idle; /* appends or readaheads has become less */
 };
 
 struct actor {
@@ -67,8 +70,8 @@ struct actor {
 	uint64_t broken_seq; /* that record's sequence */
 	struct head head;
 	int64_t head_at_ns;
-	uint64_t read_to;    /* where the last fetch for a reader ended, and how far it read ahead */
-	size_t read_ahead;
+	uint64_t read_to;    /* where the last fetch for a reader ended */
+	struct readahead *readahead; /* that reads ahead; NULL: nobody does */
 	struct append_state *active; /* the one append under way, and those that wait behind it */
 	struct append_state *queued;
 	struct append_state **queued_tail;

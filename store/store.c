@@ -6,6 +6,7 @@
 
 #include "index.h"
 #include "json.h"
+#include "readahead.h"
 #include "state.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
@@ -80,6 +81,7 @@ store_free(struct store *s)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
 	indexes_stop(s->indexes);
+	readahead_end_all(s);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
 	indexes_free(s->indexes);

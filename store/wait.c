@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 struct waiter {
@@ -82,19 +83,22 @@ wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns, un
 	return 0;
 }
 
+static int
+own(struct owned_record *out, const struct record *r)
+{
+	out->record = *r;
+	buf_clear(&out->bytes);
+	buf_put_span(&out->bytes, r->payload);
+	out->record.payload = (struct span){ out->bytes.p, out->bytes.len };
+	return out->bytes.failed ? -ENOMEM : 0;
+}
+
 static void
 on_record(void *arg, int err, const struct record *r)
 {
 	struct waiter *w = arg;
 
-	if (err == 0) {
-		w->out->record = *r;
-		buf_clear(&w->out->bytes);
-		buf_put_span(&w->out->bytes, r->payload);
-		w->out->record.payload = (struct span){ w->out->bytes.p, w->out->bytes.len };
-		err = w->out->bytes.failed ? -ENOMEM : 0;
-	}
-	waiter_done(w, err);
+	waiter_done(w, err == 0 ? own(w->out, r) : err);
 }
 
 int
@@ -127,4 +131,41 @@ wait_get_sure(struct backend *b, const struct clock *clock, struct actor_name na
 		return err;
 	g.fresh = true;
 	return wait_get(b, clock, name, g, deadline_ns, out);
+}
+
+/* One of several, which all have the last one's waiter. */
+struct part {
+	struct waiter *all;
+	atomic_size_t *left;
+	struct owned_record *out;
+	int *err;
+};
+
+static void
+on_part(void *arg, int err, const struct record *r)
+{
+	struct part *p = arg;
+
+	*p->err = err == 0 ? own(p->out, r) : err;
+	if (atomic_fetch_sub(p->left, 1) == 1)
+		waiter_done(p->all, 0);
+}
+
+void
+wait_get_many(struct backend *b, struct actor_name name, const struct backend_get *gets, size_t count,
+    int64_t deadline_ns, struct owned_record *out, int *errs)
+{
+	struct part parts[WAIT_MANY];
+	struct waiter all = { .done = false };
+	atomic_size_t left;
+
+	if (count == 0)
+		return;
+	atomic_init(&left, count);
+	waiter_init(&all);
+	for (size_t i = 0; i < count; i++) {
+		parts[i] = (struct part){ &all, &left, &out[i], &errs[i] };
+		b->ops->get(b, name, gets[i], deadline_ns, on_part, &parts[i]);
+	}
+	waiter_wait(&all);
 }

@@ -37,6 +37,14 @@ int wait_get(struct backend *b, const struct clock *clock, struct actor_name nam
 int wait_get_sure(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
     struct owned_record *out);
 
+/*
+ * Several gets at the same time, each tried once: errs[i] is 0 and out[i], which is replaced, holds the record, or it is
+ * a negative errno as backend.h says. count is WAIT_MANY at most. Blocks until all are answered, at most until deadline_ns.
+ */
+#define WAIT_MANY 16
+void wait_get_many(struct backend *b, struct actor_name name, const struct backend_get *gets, size_t count,
+    int64_t deadline_ns, struct owned_record *out, int *errs);
+
 /* The pause before the try after `tries` failures, in nanoseconds: doubling from 10 ms to 500 ms. */
 int64_t wait_backoff_ns(unsigned tries);
 

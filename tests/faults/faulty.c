@@ -310,15 +310,15 @@ struct scan {
 };
 
 static int
-on_scanned(void *arg, const struct record *r)
+on_scanned(void *arg, const struct scanned *m)
 {
 	struct scan *scan = arg;
 
-	if (r->seq == scan->hidden_seq)
+	if (m != NULL && m->seq == scan->hidden_seq)
 		return 0;
-	if (scan->left-- == 0)
+	if (m != NULL && scan->left-- == 0)
 		return 1;
-	return scan->fn(scan->arg, r);
+	return scan->fn(scan->arg, m);
 }
 
 /* One that lags ends after a few records, and so does one whose connection is lost on the way. */

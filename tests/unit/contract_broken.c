@@ -77,6 +77,64 @@ damage_at_the_end(enum damage damage)
 	node_close(&n);
 }
 
+/* A record of one event that continues base, put behind it; with damage, not quite. */
+static struct head
+put_record(struct node *n, const struct head *base, bool damaged, enum damage damage)
+{
+	static const char line[] = "{\"version\":1,\"id\":\"y\",\"eventType\":\"T\",\"actorId\":\"a\","
+				   "\"timestamp\":\"2026-01-01T00:00:00Z\",\"data\":{}}\n";
+	struct record r = { .prev_seq = base->seq, .first = base->version + 1, .last = base->version + 1 };
+
+	r.count = base->count + 1;
+	r.offset = base->size;
+	r.time_us = base->time_us + 1;
+	r.payload = (struct span){ line, sizeof(line) - 1 };
+	r.sum = record_sum(base->sum, r.payload);
+	if (damaged && damage == WRONG_SUM)
+		r.sum ^= 1;
+	else if (damaged && damage == WRONG_OFFSET)
+		r.offset += 5;
+	else if (damaged && damage == WRONG_COUNT)
+		r.count = base->count;
+	CHECK_EQ_INT(publish_raw(n->backend, n->ns, "a", &r), 0);
+	struct backend_get g = { .kind = GET_LAST, .fresh = true };
+	struct owned_record last = { 0 };
+	CHECK_EQ_INT(wait_get(n->backend, clock_system(), (struct actor_name){ n->ns, "a" }, g,
+			 clock_mono(clock_system()) + 5 * NS_PER_SEC, &last),
+	    0);
+	r.seq = last.record.seq;
+	owned_record_free(&last);
+	return record_head(&r);
+}
+
+/* Far from both ends, so that it lies within what is verified as one, and what follows continues it. */
+static void
+damage_in_the_middle(enum damage damage)
+{
+	struct node n, cold;
+	struct buf good = { 0 };
+	struct head head = { 0 };
+
+	REQUIRE(node_open(&n));
+	for (int i = 0; i < 60; i++) {
+		head = put_record(&n, &head, i == 35, damage);
+		if (i == 34)
+			check_chain(n.backend, n.ns, "a", &good, &head);
+	}
+	REQUIRE(node_join(&cold, &n));
+	check_served(cold.a, &good);
+	node_close(&cold);
+	buf_free(&good);
+	node_close(&n);
+}
+
+TEST(altered_records_in_the_middle)
+{
+	damage_in_the_middle(WRONG_SUM);
+	damage_in_the_middle(WRONG_OFFSET);
+	damage_in_the_middle(WRONG_COUNT);
+}
+
 TEST(a_foreign_last_record)
 {
 	damage_at_the_end(FOREIGN);
@@ -144,6 +202,6 @@ TEST(a_lost_record)
 	lose_one(30, 40);
 }
 
-const struct check_test contract_broken_tests[] = { T(a_foreign_last_record), T(altered_last_records),
+const struct check_test contract_broken_tests[] = { T(a_foreign_last_record), T(altered_last_records), T(altered_records_in_the_middle),
 	T(a_foreign_record_alone), T(a_lost_record) };
 const size_t contract_broken_count = MANY(contract_broken_tests);

@@ -1,5 +1,6 @@
 /* Reading: every offset and size, warm, cold and with the cache too small; what the head says and when. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "contract_node.h"
@@ -135,6 +136,45 @@ TEST(a_file_larger_than_the_cache)
 	node_close(&n);
 }
 
+static void *
+read_through(void *arg)
+{
+	struct node *n = arg;
+	struct buf got = { 0 };
+
+	CHECK_EQ_INT(read_all(n->a, 128 * 1024, &got), 0);
+	CHECK_EQ_UINT(count_text(&got, "\"eventType\":\"Text\""), 5000);
+	buf_free(&got);
+	return NULL;
+}
+
+/* One of them has what is read ahead, the others help themselves; and a reader that stops in the middle keeps nobody. */
+TEST(several_readers_cold)
+{
+	struct node n, cold;
+	struct buf all = { 0 };
+	pthread_t threads[4];
+	char out[1000];
+
+	REQUIRE(node_open(&n));
+	REQUIRE(fill_large(&n, 10 * 1000 * 1000, &all));
+	for (int round = 0; round < 3; round++) {
+		REQUIRE(node_join(&cold, &n));
+		for (size_t i = 0; i < MANY(threads); i++)
+			REQUIRE(pthread_create(&threads[i], NULL, read_through, &cold) == 0);
+		for (size_t i = 0; i < MANY(threads); i++)
+			pthread_join(threads[i], NULL);
+		node_close(&cold);
+		REQUIRE(node_join(&cold, &n));
+		struct head head = head_of(cold.a);
+		CHECK_EQ_INT(actor_read(cold.a, &head, 0, sizeof(out), out), sizeof(out));
+		CHECK_EQ_MEM(out, sizeof(out), all.p, sizeof(out));
+		node_close(&cold);
+	}
+	buf_free(&all);
+	node_close(&n);
+}
+
 TEST(a_fresh_head_holds_what_others_appended)
 {
 	struct node n, other;
@@ -174,6 +214,6 @@ TEST(an_older_head_limits_what_is_read)
 }
 
 const struct check_test contract_read_tests[] = { T(every_offset_and_size), T(many_small_records_cold),
-	T(a_file_larger_than_the_cache), T(a_fresh_head_holds_what_others_appended),
+	T(a_file_larger_than_the_cache), T(several_readers_cold), T(a_fresh_head_holds_what_others_appended),
 	T(an_older_head_limits_what_is_read) };
 const size_t contract_read_count = MANY(contract_read_tests);

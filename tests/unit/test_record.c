@@ -279,6 +279,54 @@ TEST(broken_records_do_not_follow)
 	CHECK_EQ_STR(refusal(&one, marker), "a record before it is missing");
 }
 
+/* FORMAT.md's two records as one run, of which the second may be changed. */
+static bool
+run_follows(struct head base, struct record last)
+{
+	struct record_run run = { 0 };
+
+	record_run_add(&run, &base, first.seq, first.payload);
+	record_run_add(&run, &base, second.seq, last.payload);
+	last.seq = second.seq;
+	return record_run_follows(&base, &run, &last);
+}
+
+#define CHECK_RUN_BROKEN(field, value)                                                                                 \
+	do {                                                                                                           \
+		struct record bad = second;                                                                            \
+		bad.field = (value);                                                                                   \
+		CHECK(!run_follows(nothing, bad));                                                                     \
+	} while (0)
+
+TEST(the_last_record_vouches_for_a_run)
+{
+	struct record_run run = { 0 };
+
+	CHECK(run_follows(nothing, second));
+	CHECK_RUN_BROKEN(foreign, true);
+	CHECK_RUN_BROKEN(prev_seq, 2);
+	CHECK_RUN_BROKEN(offset, second.offset + 1);
+	CHECK_RUN_BROKEN(count, 1);
+	CHECK_RUN_BROKEN(last, 2);
+	CHECK_RUN_BROKEN(sum, second.sum ^ 1);
+	CHECK_RUN_BROKEN(payload, SPAN(LINE_5 LINE_2));
+	/* The wrong beginning. */
+	CHECK(!run_follows((struct head){ .sum = 1 }, second));
+	CHECK(!run_follows((struct head){ .size = 1 }, second));
+	/* Twice the same, the wrong way round, nothing, half a line. */
+	record_run_add(&run, &nothing, 4, first.payload);
+	CHECK(!run.odd);
+	record_run_add(&run, &nothing, 4, second.payload);
+	CHECK(run.odd);
+	run = (struct record_run){ 0 };
+	record_run_add(&run, &nothing, 1, SPAN(""));
+	CHECK(run.odd);
+	run = (struct record_run){ 0 };
+	record_run_add(&run, &nothing, 1, SPAN("half"));
+	CHECK(run.odd);
+}
+
 TESTS(T(format_has_the_version_of_the_code), T(format_has_a_true_example), T(sums_are_xxh3), T(encodes_headers),
     T(decodes_what_it_encodes), T(refuses_malformed_numbers), T(refuses_malformed_versions_and_sums),
-    T(heads_are_chain_ends), T(good_records_follow), T(broken_records_do_not_follow))
+    T(heads_are_chain_ends), T(good_records_follow), T(broken_records_do_not_follow),
+    T(the_last_record_vouches_for_a_run))

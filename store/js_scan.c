@@ -1,0 +1,288 @@
+/*
+ * Many records of an actor in order: the backend's scan, by an ephemeral pull consumer of its own.
+ *
+ * A pull consumer, because what is on its way is then bounded by what was asked for, whatever the reader does: two
+ * requests are out, and a new one goes out when the end of one has been met among the messages. Nothing is acknowledged;
+ * the chain and the consumer's own count tell if something is missing.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "js_api.h"
+#include "js_message.h"
+#include "js_state.h"
+
+/* How long the end of a scan waits at most for the server to answer. */
+#define SCAN_CLOSE_MS 1000
+/* What one request asks for, unless one message may be larger. */
+#define PULL_BYTES (2 * 1024 * 1024)
+#define PULL_MESSAGES 100000
+#define PULLS 2
+#define PULL_EXPIRES_NS (30 * NS_PER_SEC)
+/* The server forgets the consumer of a node that died after this. */
+#define INACTIVE_NS (10 * NS_PER_SEC)
+/* How long the queue is left to fill once it has run empty: to be woken for every message costs more than the message. */
+#define NAP_NS 100000
+#define TICK_MS 250
+
+struct scan {
+	struct jetstream *js;
+	natsSubscription *sub;
+	natsInbox *inbox;
+	struct buf stream;
+	struct buf consumer; /* its name */
+	struct buf pull;     /* the subject of requests */
+	uint64_t pull_bytes;
+	uint64_t received; /* messages */
+	uint64_t asked_at; /* received then */
+	uint64_t pending;  /* behind the last one */
+};
+
+static int
+scan_errno(natsStatus s)
+{
+	switch ((int)s) {
+	case NATS_OK:
+		return 0;
+	case NATS_TIMEOUT:
+		return -ETIMEDOUT;
+	case NATS_NOT_FOUND:
+		return -ENOENT;
+	case NATS_NO_MEMORY:
+		return -ENOMEM;
+	case NATS_CONNECTION_CLOSED:
+	case NATS_CONNECTION_DISCONNECTED:
+	case NATS_NO_RESPONDERS:
+	case NATS_NO_SERVER_SUPPORT:
+		return -ENOTCONN;
+	default:
+		return -EIO;
+	}
+}
+
+static cJSON *
+consumer_config(struct jetstream *js, struct actor_name name, const char *stream, uint64_t from_seq)
+{
+	struct buf subject = { 0 };
+	cJSON *request = cJSON_CreateObject(), *config = cJSON_AddObjectToObject(request, "config");
+
+	js_subject(js, "ev", name.ns, name.actor, &subject);
+	const char *filter = buf_text(&subject);
+	bool ok = filter != NULL && cJSON_AddStringToObject(request, "stream_name", stream) != NULL &&
+		  cJSON_AddStringToObject(config, "deliver_policy", "by_start_sequence") != NULL &&
+		  cJSON_AddNumberToObject(config, "opt_start_seq", (double)from_seq) != NULL &&
+		  cJSON_AddStringToObject(config, "filter_subject", filter) != NULL &&
+		  cJSON_AddStringToObject(config, "ack_policy", "none") != NULL &&
+		  cJSON_AddStringToObject(config, "replay_policy", "instant") != NULL &&
+		  cJSON_AddNumberToObject(config, "inactive_threshold", (double)INACTIVE_NS) != NULL &&
+		  cJSON_AddNumberToObject(config, "num_replicas", 1) != NULL &&
+		  cJSON_AddTrueToObject(config, "mem_storage") != NULL;
+	buf_free(&subject);
+	if (ok)
+		return request;
+	cJSON_Delete(request);
+	return NULL;
+}
+
+/* Make the consumer; its answer says how much there is. */
+static int
+make_consumer(struct scan *s, struct actor_name name, uint64_t from_seq, int64_t deadline_ns)
+{
+	struct jetstream *js = s->js;
+	const char *stream;
+	cJSON *info = NULL;
+
+	js_stream_name(js, name.ns, &s->stream);
+	stream = buf_text(&s->stream);
+	cJSON *request = stream != NULL ? consumer_config(js, name, stream, from_seq) : NULL;
+	if (request == NULL)
+		return -ENOMEM;
+	int err = js_api_call(js->rpc, js->lg, "CONSUMER.CREATE", stream, request, deadline_ns, &info);
+	if (err != 0)
+		return err;
+	s->pending = js_number(info, "num_pending", 0);
+	buf_puts(&s->consumer, js_text(info, "name", ""));
+	cJSON_Delete(info);
+	buf_printf(&s->pull, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, buf_text(&s->consumer));
+	return buf_text(&s->pull) != NULL && !s->consumer.failed ? 0 : -ENOMEM;
+}
+
+static int
+ask_for_more(struct scan *s)
+{
+	char request[128];
+
+	snprintf(request, sizeof(request), "{\"batch\":%d,\"max_bytes\":%llu,\"expires\":%lld}", PULL_MESSAGES,
+	    (unsigned long long)s->pull_bytes, (long long)PULL_EXPIRES_NS);
+	s->asked_at = s->received;
+	return scan_errno(
+	    natsConnection_PublishRequestString(rpc_connection(s->js->rpc), s->pull.p, s->inbox, request));
+}
+
+static int
+open_scan(struct scan *s, struct actor_name name, uint64_t from_seq, int64_t deadline_ns)
+{
+	uint64_t largest = (uint64_t)rpc_max_payload(s->js->rpc);
+
+	int err = make_consumer(s, name, from_seq, deadline_ns);
+	if (err != 0)
+		return err;
+	/* The names and the reply subject count as well. */
+	largest += 4096;
+	s->pull_bytes = largest > PULL_BYTES ? largest : PULL_BYTES;
+	natsStatus status = natsInbox_Create(&s->inbox);
+	if (status == NATS_OK)
+		status = natsConnection_SubscribeSync(&s->sub, rpc_connection(s->js->rpc), s->inbox);
+	/* What was asked for is the limit. */
+	if (status == NATS_OK)
+		status = natsSubscription_SetPendingLimits(s->sub, -1, -1);
+	err = scan_errno(status);
+	for (int i = 0; i < PULLS && err == 0 && s->pending > 0; i++)
+		err = ask_for_more(s);
+	return err;
+}
+
+static void
+on_deleted(void *arg, int err, natsMsg *reply)
+{
+	/* If it was not, the server does it when it has been idle for long enough. */
+	(void)arg, (void)err, (void)reply;
+}
+
+static void
+delete_consumer(struct scan *s)
+{
+	struct jetstream *js = s->js;
+	struct buf subject = { 0 };
+
+	buf_printf(&subject, "$JS.API.CONSUMER.DELETE.%s.%s", s->stream.p, s->consumer.p);
+	if (buf_text(&subject) != NULL)
+		rpc_request(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + SCAN_CLOSE_MS * NS_PER_MS,
+		    on_deleted, NULL);
+	buf_free(&subject);
+}
+
+/*
+ * The reading thread of nats.c 3.4 and 3.5 may still be putting a message into a subscription that is freed. So the
+ * server is told to send no more (one message has come long ago, or will not be missed), and once that thread has seen
+ * the answer to a ping behind it, it is done with this one.
+ */
+static void
+close_scan(struct scan *s)
+{
+	if (s->pull.len > 0)
+		delete_consumer(s);
+	if (s->sub != NULL) {
+		natsSubscription_AutoUnsubscribe(s->sub, 1);
+		if (rpc_connected(s->js->rpc))
+			natsConnection_FlushTimeout(rpc_connection(s->js->rpc), SCAN_CLOSE_MS);
+		natsSubscription_Destroy(s->sub);
+	}
+	natsInbox_Destroy(s->inbox);
+	buf_free(&s->pull);
+	buf_free(&s->consumer);
+	buf_free(&s->stream);
+}
+
+static void
+nap(void)
+{
+	struct timespec pause = { .tv_nsec = NAP_NS };
+
+	nanosleep(&pause, NULL);
+}
+
+/* The next message. -EAGAIN: none for a moment. */
+static int
+next_message(struct scan *s, natsMsg **msg)
+{
+	natsStatus status = natsSubscription_NextMsg(msg, s->sub, 0);
+
+	if (status == NATS_TIMEOUT) {
+		nap();
+		status = natsSubscription_NextMsg(msg, s->sub, TICK_MS);
+	}
+	if (status != NATS_TIMEOUT)
+		return scan_errno(status);
+	/* The consumer may be gone with its server; the caller opens a new one. */
+	return rpc_connected(s->js->rpc) ? -EAGAIN : -ENOTCONN;
+}
+
+/* A request has ended, and why is said in place of a message. */
+static int
+request_ended(struct scan *s, natsMsg *msg)
+{
+	const char *status = NULL, *text = NULL;
+
+	if (natsMsg_IsNoResponders(msg) || natsMsgHeader_Get(msg, "Status", &status) != NATS_OK || status == NULL)
+		return -ENOTCONN;
+	if (natsMsgHeader_Get(msg, "Description", &text) != NATS_OK || text == NULL)
+		text = "";
+	bool full = strcmp(status, "409") == 0 && strstr(text, "MaxBytes") != NULL;
+	/* What is left: the consumer was deleted, or its leader went. */
+	if (!full && strcmp(status, "404") != 0 && strcmp(status, "408") != 0)
+		return -ENOTCONN;
+	/* More was counted than we know of. */
+	if (full && s->received == s->asked_at)
+		s->pull_bytes *= 2;
+	return ask_for_more(s);
+}
+
+struct js_scanned {
+	struct scanned base;
+	natsMsg *msg;
+};
+
+static void
+decode(const struct scanned *m, struct record *r)
+{
+	js_message_decode(container_of(m, const struct js_scanned, base)->msg, m->seq, r);
+}
+
+/* Hand out one message. Returns as backend_scan_fn, or 1 at the end. */
+static int
+hand_out(struct scan *s, natsMsg *msg, uint64_t to_seq, backend_scan_fn fn, void *arg)
+{
+	struct js_scanned m = { .base.decode = decode, .msg = msg };
+	struct js_delivered d;
+	int stop = 0;
+
+	if (!js_message_delivered(msg, &d))
+		return request_ended(s, msg);
+	if (d.consumer_seq != ++s->received)
+		return -ENOTCONN; /* one was lost on the way */
+	m.base.seq = d.seq;
+	m.base.payload = d.payload;
+	m.base.last = d.pending == 0 || d.seq >= to_seq;
+	if (d.seq <= to_seq)
+		stop = fn(arg, &m.base);
+	return stop == 0 && m.base.last ? 1 : stop;
+}
+
+int
+js_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
+    backend_scan_fn fn, void *arg)
+{
+	struct jetstream *js = js_of(b);
+	struct scan s = { .js = js };
+	int64_t idle_since = clock_mono(js->clock);
+
+	int err = open_scan(&s, name, from_seq, idle_since + 2 * idle_ns);
+	bool more = err == 0 && s.pending > 0;
+	while (more) {
+		natsMsg *msg = NULL;
+		err = next_message(&s, &msg);
+		if (err == 0) {
+			err = hand_out(&s, msg, to_seq, fn, arg);
+			idle_since = clock_mono(js->clock);
+		} else if (err == -EAGAIN) {
+			err = fn(arg, NULL);
+			if (err == 0 && clock_mono(js->clock) - idle_since >= idle_ns)
+				err = -ETIMEDOUT;
+		}
+		natsMsg_Destroy(msg);
+		more = err == 0;
+	}
+	close_scan(&s);
+	return err < 0 ? err : 0;
+}
