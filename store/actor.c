@@ -28,7 +28,6 @@ new_actor(struct store *s, struct actor_name name)
 	a->ns = a->name + name_size;
 	a->store = s;
 	a->refs = 1;
-	a->queued_tail = &a->queued;
 	pthread_mutex_init(&a->lock, NULL);
 	cache_file_init(&a->file);
 	return a;
@@ -39,6 +38,7 @@ free_actor(struct actor *a)
 {
 	cache_file_destroy(a->store->cache, &a->file);
 	dedup_free(a->dedup);
+	free(a->queue);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
@@ -142,10 +142,14 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 {
 	struct store *s = a->store;
 	struct backend_status status;
-	int64_t now = clock_mono(s->clock);
 	struct owned_record last = { 0 };
 	uint64_t seen_seq;
 	bool find_end;
+
+	/* What ends with an error is no reason not to answer; one that goes on for too long is. */
+	if (append_settle(a, store_deadline(s)) != 0 && !stale_ok)
+		return -ETIMEDOUT;
+	int64_t now = clock_mono(s->clock);
 
 	s->backend->ops->status(s->backend, &status);
 	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
