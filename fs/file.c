@@ -22,6 +22,7 @@ struct file {
 	struct actor *actor;
 	uint64_t base; /* the byte of the actor where reading begins */
 	bool import;       /* created by this handle and written without O_APPEND */
+	struct append_chain chain; /* guarded by the actor */
 
 	/* Guarded by files.lock. */
 	struct file *next;
@@ -40,6 +41,8 @@ struct file {
 	bool known; /* head is set */
 	struct head head;
 	uint64_t version;
+	size_t unsettled;         /* writes that were answered and have not ended */
+	struct file_op *settling; /* the one whose turn it is, if it waits for them */
 	bool busy; /* it is some operation's turn; the others wait in the queue */
 	struct file_op *queue;
 	struct file_op **queue_tail;
@@ -237,8 +240,11 @@ finish(struct file_op *op, int err, size_t written)
 	}
 	pthread_mutex_unlock(&f->lock);
 	buf_free(&op->text);
+	void (*drop)(struct file_op *) = op->early ? NULL : op->drop;
 	/* After this neither op nor, unless next was waiting, f need be there. */
 	op->done(op, err, written);
+	if (drop != NULL)
+		drop(op);
 	/* As deep as there are operations in the queue, at worst: the kernel lets few of them through at a time. */
 	if (next != NULL)
 		take_turn(f, next);
@@ -270,29 +276,80 @@ failed(struct file *f, const struct file_op *op, int err)
 }
 
 static void
+set_version(struct file *f, uint64_t version)
+{
+	pthread_mutex_lock(&f->lock);
+	if (version > f->version)
+		f->version = version;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* How much of the write is done with once the append has consumed what it says. */
+static size_t
+consumed(struct file *f, const struct file_op *op)
+{
+	size_t written = lines_committed(&f->lines, op->data, op->size, op->whole, op->append.consumed);
+
+	f->accepted += written;
+	return written;
+}
+
+static void settled(struct file *f, struct file_op *op);
+
+/* A write that was answered has ended. Its error, if any, is in the chain. */
+static void
+ended_late(struct file *f, struct file_op *op)
+{
+	pthread_mutex_lock(&f->lock);
+	struct file_op *settling = --f->unsettled == 0 ? f->settling : NULL;
+	if (settling != NULL)
+		f->settling = NULL;
+	pthread_mutex_unlock(&f->lock);
+	if (op->drop != NULL)
+		op->drop(op);
+	/* Without one that waits the file may be gone. */
+	if (settling != NULL)
+		settled(f, settling);
+}
+
+static void
 appended(struct append *ap, int err)
 {
 	struct file_op *op = ap->user;
 	struct file *f = op->file;
 	size_t written = 0;
 
+	if (err == 0 && ap->version != 0)
+		set_version(f, ap->version);
+	if (op->early) {
+		ended_late(f, op);
+		return;
+	}
 	if (err != 0) {
 		failed(f, op, err);
 	} else if (op->kind == FILE_WRITE) {
-		written = lines_committed(&f->lines, op->data, op->size, op->whole, ap->consumed);
-		f->accepted += written;
+		written = consumed(f, op);
 		/* To report success and no byte would make writers try for ever. */
 		if (written == 0)
 			err = -EIO;
 	} else {
 		lines_clear(&f->lines);
 	}
-	if (err == 0 && ap->version != 0) {
-		pthread_mutex_lock(&f->lock);
-		f->version = ap->version;
-		pthread_mutex_unlock(&f->lock);
-	}
 	finish(op, err, written);
+}
+
+/* The lines of a write will be stored, or an error told later. */
+static void
+accepted(struct append *ap)
+{
+	struct file_op *op = ap->user;
+	struct file *f = op->file;
+
+	op->early = true;
+	pthread_mutex_lock(&f->lock);
+	f->unsettled++;
+	pthread_mutex_unlock(&f->lock);
+	finish(op, 0, consumed(f, op));
 }
 
 static void
@@ -304,6 +361,10 @@ commit(struct file_op *op, const char *data, size_t size)
 	op->append.size = size;
 	op->append.done = appended;
 	op->append.user = op;
+	if (op->kind == FILE_WRITE && f->env->options.commit_async) {
+		op->append.accepted = accepted;
+		op->append.chain = &f->chain;
+	}
 	actor_append(f->node->actor, &op->append);
 }
 
@@ -320,8 +381,13 @@ refuse(struct file_op *op, int err, const char *why)
 static void
 take_write(struct file *f, struct file_op *op)
 {
-	int err;
+	int err = actor_chain_take(f->node->actor, &f->chain);
 
+	if (err != 0) {
+		failed(f, op, err);
+		finish(op, err, 0);
+		return;
+	}
 	if (!op->appending && !f->import) {
 		refuse(op, -EPERM, "O_APPEND was taken away");
 		return;
@@ -369,17 +435,50 @@ take_end(struct file *f, struct file_op *op)
 	finish(op, refused, 0);
 }
 
+/* Nothing of what was written before op is under way any more. */
+static void
+settled(struct file *f, struct file_op *op)
+{
+	bool other = op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner;
+	int err = other ? 0 : actor_chain_take(f->node->actor, &f->chain);
+
+	if (err != 0) {
+		/* The start of a line that was written behind what failed. */
+		if (op->kind != FILE_SYNC && f->lines.pending.len > 0)
+			give_up(f, err);
+		finish(op, err, 0);
+	} else if (f->lines.pending.len == 0 || other) {
+		finish(op, 0, 0);
+	} else {
+		take_end(f, op);
+	}
+}
+
+static void
+settle(struct file *f, struct file_op *op)
+{
+	pthread_mutex_lock(&f->lock);
+	bool wait = f->unsettled > 0;
+	pthread_mutex_unlock(&f->lock);
+	/* Before it counts as waiting, for then it may end, and the file with it. */
+	if (wait)
+		actor_append_hurry(f->node->actor);
+	pthread_mutex_lock(&f->lock);
+	wait = f->unsettled > 0;
+	if (wait)
+		f->settling = op;
+	pthread_mutex_unlock(&f->lock);
+	if (!wait)
+		settled(f, op);
+}
+
 static void
 take_turn(struct file *f, struct file_op *op)
 {
-	bool other = op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner;
-
 	if (op->kind == FILE_WRITE)
 		take_write(f, op);
-	else if (f->lines.pending.len == 0 || other)
-		finish(op, 0, 0);
 	else
-		take_end(f, op);
+		settle(f, op);
 }
 
 void

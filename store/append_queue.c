@@ -143,6 +143,13 @@ end(struct append_state *st, int err)
 	append_unref(st);
 }
 
+static void
+call_accepted(struct append_state *st)
+{
+	st->ap->consumed = st->batch != NULL ? st->batch->size : st->draft.consumed;
+	st->ap->accepted(st->ap);
+}
+
 /* Call accepted; if the append has ended meanwhile, that is told now. st may be gone afterwards. */
 static void
 answer(struct append_state *st)
@@ -150,7 +157,7 @@ answer(struct append_state *st)
 	struct actor *a = st->actor;
 	struct store *s = a->store;
 
-	st->ap->accepted(st->ap);
+	call_accepted(st);
 	pthread_mutex_lock(&a->lock);
 	st->answer = ANSWER_GIVEN;
 	bool late = st->late;
@@ -212,7 +219,7 @@ complete(struct append_state *st, int err)
 	if (leave_it)
 		return 0;
 	if (owed && err == 0)
-		st->ap->accepted(st->ap);
+		call_accepted(st);
 	end(st, err);
 	return 1;
 }
