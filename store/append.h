@@ -1,6 +1,7 @@
 /*
  * The protocol of an append: how lines become exactly one stored record, whatever is lost on the way.
- * The functions are declared in actor.h; this page is their design. append_queue.c has the queue, append.c the steps of a commit.
+ * The functions are declared in actor.h; this page is their design. append_queue.c has the queue,
+ * append_answer.c what is answered early and the end of each, append.c the steps of a commit.
  *
  * States and moves of an append (one commit of an actor is active at a time on a node; the other appends wait in order):
  *

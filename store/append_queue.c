@@ -18,219 +18,7 @@ bytes_of(const struct append_state *st)
 	return st->draft.text.len;
 }
 
-void
-append_unref(struct append_state *st)
-{
-	struct actor *a = st->actor;
-
-	pthread_mutex_lock(&a->lock);
-	bool last = --st->refs == 0;
-	pthread_mutex_unlock(&a->lock);
-	if (!last)
-		return;
-	draft_free(&st->draft);
-	if (st->batch != NULL)
-		batch_free(st->batch);
-	free(st->batch);
-	buf_free(&st->payload);
-	buf_free(&st->msg_id);
-	free(st);
-	actor_put(a);
-}
-
-/* The store may be freed after this. */
-static void
-leave(struct store *s, size_t appends)
-{
-	pthread_mutex_lock(&s->lock);
-	s->appends -= appends;
-	if (s->appends == 0)
-		pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
-}
-
-/* Room and answers */
-
-static void on_room(void *arg, bool granted);
-static void answer(struct append_state *st);
-
-/* Ask for room in the actor, then in the store. True: the answer is due, and the caller's to give. */
-static bool
-take_room_locked(struct append_state *st)
-{
-	struct append_queue *q = st->actor->queue;
-
-	if (q->held != 0 && q->held + st->cost > APPEND_ACTOR_BYTES) {
-		struct append_state **at = &q->owed;
-		while (*at != NULL)
-			at = &(*at)->next_owed;
-		*at = st;
-		st->next_owed = NULL;
-		return false;
-	}
-	q->held += st->cost;
-	st->held = true;
-	st->room = (struct quota_wait){ .units = st->cost, .deadline_ns = INT64_MAX, .fn = on_room, .arg = st };
-	st->waits_room = !quota_take(&st->actor->store->room, &st->room);
-	return !st->waits_room;
-}
-
-static void
-set_answering_locked(struct append_state *st)
-{
-	struct append_queue *q = st->actor->queue;
-
-	st->answer = ANSWER_UNDER_WAY;
-	if (q->answered < st->ticket)
-		q->answered = st->ticket;
-}
-
-/* One that waits for room in the actor and now finds it; its answer is due. */
-static struct append_state *
-next_owed_locked(struct append_queue *q)
-{
-	while (q->owed != NULL && (q->held == 0 || q->held + q->owed->cost <= APPEND_ACTOR_BYTES)) {
-		struct append_state *st = q->owed;
-		q->owed = st->next_owed;
-		if (take_room_locked(st)) {
-			set_answering_locked(st);
-			return st;
-		}
-	}
-	return NULL;
-}
-
-static void
-forget_owed_locked(struct append_queue *q, const struct append_state *st)
-{
-	for (struct append_state **at = &q->owed; *at != NULL; at = &(*at)->next_owed) {
-		if (*at == st) {
-			*at = st->next_owed;
-			return;
-		}
-	}
-}
-
-/* The end of an append whose answer is not under way. */
-static void
-end(struct append_state *st, int err)
-{
-	struct append *ap = st->ap;
-	struct actor *a = st->actor;
-	struct store *s = a->store;
-	struct append_state *owed = NULL;
-	size_t room = 0;
-
-	pthread_mutex_lock(&a->lock);
-	ap->state = NULL;
-	if (st->held) {
-		room = st->cost;
-		st->held = false;
-		a->queue->held -= room;
-	}
-	if (a->queue != NULL)
-		owed = next_owed_locked(a->queue);
-	pthread_mutex_unlock(&a->lock);
-	ap->done(ap, err);
-	if (room != 0)
-		quota_give(&s->room, room);
-	while (owed != NULL) {
-		answer(owed);
-		pthread_mutex_lock(&a->lock);
-		owed = next_owed_locked(a->queue);
-		pthread_mutex_unlock(&a->lock);
-	}
-	append_unref(st);
-}
-
-static void
-call_accepted(struct append_state *st)
-{
-	st->ap->consumed = st->batch != NULL ? st->batch->size : st->draft.consumed;
-	st->ap->accepted(st->ap);
-}
-
-/* Call accepted; if the append has ended meanwhile, that is told now. st may be gone afterwards. */
-static void
-answer(struct append_state *st)
-{
-	struct actor *a = st->actor;
-	struct store *s = a->store;
-
-	call_accepted(st);
-	pthread_mutex_lock(&a->lock);
-	st->answer = ANSWER_GIVEN;
-	bool late = st->late;
-	int err = st->late_err;
-	pthread_mutex_unlock(&a->lock);
-	if (!late)
-		return;
-	end(st, err);
-	leave(s, 1);
-}
-
-static void
-on_room(void *arg, bool granted)
-{
-	struct append_state *st = arg;
-	struct store *s = st->actor->store;
-
-	(void)granted;
-	pthread_mutex_lock(&st->actor->lock);
-	st->waits_room = false;
-	bool late_failure = st->late && st->late_err != 0;
-	int err = st->late_err;
-	if (!late_failure)
-		set_answering_locked(st);
-	pthread_mutex_unlock(&st->actor->lock);
-	if (!late_failure) {
-		answer(st);
-		return;
-	}
-	end(st, err);
-	leave(s, 1);
-}
-
-/* End an append that is out of the queue, and not active any more. Returns how many the caller must let leave: 0 if that
- * is up to the thread that answers it. */
-static size_t
-complete(struct append_state *st, int err)
-{
-	struct actor *a = st->actor;
-
-	pthread_mutex_lock(&a->lock);
-	st->phase = ENDED;
-	bool owed = st->answer == ANSWER_OWED;
-	bool leave_it = st->answer == ANSWER_UNDER_WAY;
-	if (owed && st->waits_room && quota_drop(&a->store->room, &st->room)) {
-		st->waits_room = false;
-		st->held = false;
-		a->queue->held -= st->cost;
-	} else if (owed && st->waits_room) {
-		leave_it = true;
-	} else if (owed && a->queue != NULL) {
-		forget_owed_locked(a->queue, st);
-	}
-	if (leave_it) {
-		st->late = true;
-		st->late_err = err;
-	}
-	pthread_mutex_unlock(&a->lock);
-	if (leave_it)
-		return 0;
-	if (owed && err == 0)
-		call_accepted(st);
-	end(st, err);
-	return 1;
-}
-
 /* Who is next */
-
-static uint64_t
-oldest_locked(const struct append_queue *q)
-{
-	return q->active != NULL ? q->active->ticket : q->first != NULL ? q->first->ticket : UINT64_MAX;
-}
 
 static void
 pop_locked(struct append_queue *q)
@@ -306,9 +94,8 @@ linger(struct actor *a)
 		on_linger(s);
 }
 
-/* Begin what may begin. The caller holds a reference of the actor. */
-static void
-go_on(struct actor *a)
+void
+append_go_on(struct actor *a)
 {
 	bool lingers = false;
 
@@ -330,70 +117,7 @@ actor_append_hurry(struct actor *a)
 		a->queue->hurry = a->queue->tickets;
 	pthread_mutex_unlock(&a->lock);
 	if (any)
-		go_on(a);
-}
-
-/* Waiting for what was answered */
-
-static void
-wake_settled_locked(struct append_queue *q)
-{
-	uint64_t oldest = oldest_locked(q);
-
-	for (struct settle_wait *w = q->settling; w != NULL; w = w->next) {
-		if (w->ticket < oldest && !w->done) {
-			w->done = true;
-			pthread_cond_signal(&w->wake);
-		}
-	}
-}
-
-/* Wait in the list. Left and entered with the lock. */
-static bool
-wait_settled_locked(struct actor *a, struct settle_wait *w, int64_t deadline_ns)
-{
-	struct timespec at = { .tv_sec = deadline_ns / NS_PER_SEC, .tv_nsec = deadline_ns % NS_PER_SEC };
-	int err = 0;
-
-	w->next = a->queue->settling;
-	a->queue->settling = w;
-	while (!w->done && err == 0)
-		err = pthread_cond_timedwait(&w->wake, &a->lock, &at);
-	for (struct settle_wait **p = &a->queue->settling; *p != NULL; p = &(*p)->next) {
-		if (*p == w) {
-			*p = w->next;
-			break;
-		}
-	}
-	return w->done;
-}
-
-int
-append_settle(struct actor *a, int64_t deadline_ns)
-{
-	struct settle_wait w = { .done = false };
-	pthread_condattr_t attr;
-
-	pthread_mutex_lock(&a->lock);
-	struct append_queue *q = a->queue;
-	bool settled = q == NULL || oldest_locked(q) > q->answered;
-	if (!settled) {
-		w.ticket = q->answered;
-		q->hurry = q->hurry < w.ticket ? w.ticket : q->hurry;
-	}
-	pthread_mutex_unlock(&a->lock);
-	if (settled)
-		return 0;
-	go_on(a);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w.wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_lock(&a->lock);
-	settled = oldest_locked(q) > w.ticket || wait_settled_locked(a, &w, deadline_ns);
-	pthread_mutex_unlock(&a->lock);
-	pthread_cond_destroy(&w.wake);
-	return settled ? 0 : -ETIMEDOUT;
+		append_go_on(a);
 }
 
 /* Groups */
@@ -515,7 +239,7 @@ complete_all(struct append_state *first, int err)
 
 	for (struct append_state *m = first, *next; m != NULL; m = next) {
 		next = m->next;
-		left += complete(m, err);
+		left += append_complete(m, err);
 	}
 	return left;
 }
@@ -546,19 +270,19 @@ append_finish(struct append_state *st, int err)
 	else
 		refused = fail_locked(a, st, group, err, &others);
 	struct append_state *next = next_locked(a, &lingers);
-	wake_settled_locked(q);
+	append_wake_locked(q);
 	pthread_mutex_unlock(&a->lock);
 	if (lingers)
 		linger(a);
 	if (others > 0)
 		append_log_others(s->lg, actor_full_name(a), others, err);
-	size_t left = complete(st, err);
+	size_t left = append_complete(st, err);
 	left += complete_all(group, err);
 	left += complete_all(refused, err);
 	if (units != 0)
 		quota_give(&s->window, units);
 	if (left > 0)
-		leave(s, left);
+		append_leave(s, left);
 	if (next == NULL)
 		return;
 	/* Where all calls end at once, a long queue would eat up the stack. */
@@ -623,8 +347,8 @@ on_cancel(void *arg)
 		append_log(s->lg, actor_full_name(a), -EINTR, 0, NULL);
 	if (was_queued) {
 		append_unref(st);
-		if (complete(st, -EINTR) > 0)
-			leave(s, 1);
+		if (append_complete(st, -EINTR) > 0)
+			append_leave(s, 1);
 	} else if (was_waiting) {
 		/* The step's own reference stays with the callback that is still to come; finish takes this one. */
 		append_finish(st, -EINTR);
@@ -725,12 +449,9 @@ enqueue(struct append_state *st, bool *answer_due)
 	*q->tail = st;
 	q->tail = &st->next;
 	q->waiting_bytes += bytes_of(st);
-	if (st->answer == ANSWER_OWED && take_room_locked(st)) {
-		set_answering_locked(st);
-		*answer_due = true;
-	} else {
+	*answer_due = st->answer == ANSWER_OWED && append_admit_locked(st);
+	if (!*answer_due)
 		q->hurry = st->ticket;
-	}
 	return 0;
 }
 
@@ -752,11 +473,11 @@ submit(struct append_state *st)
 	if (cancelled)
 		b->ops->after(b, 0, on_cancel, st);
 	if (err != 0) {
-		if (complete(st, err) > 0)
-			leave(a->store, 1);
+		if (append_complete(st, err) > 0)
+			append_leave(a->store, 1);
 	} else if (answer_due) {
-		answer(st);
-		go_on(a);
+		append_answer(st);
+		append_go_on(a);
 	} else if (next != NULL) {
 		append_begin(next);
 	} else if (lingers) {
@@ -774,8 +495,8 @@ end_at_once(struct append_state *st, int err, const struct batch *b)
 		append_log(s->lg, actor_full_name(st->actor), err, b->failed_line, b->why);
 	else
 		st->ap->consumed = st->ap->size;
-	if (complete(st, err) > 0)
-		leave(s, 1);
+	if (append_complete(st, err) > 0)
+		append_leave(s, 1);
 }
 
 void
@@ -809,5 +530,5 @@ actor_append(struct actor *a, struct append *ap)
 		submit(st);
 	batch_free(&b);
 	actor_put(a);
-	leave(s, 1);
+	append_leave(s, 1);
 }

@@ -1,6 +1,6 @@
 /*
  * The queue of an actor's appends: who is next, who joins whose record, who is answered when, and the end of each. append.h
- * says what holds. Private to append.c and append_queue.c.
+ * says what holds. Private to append.c, append_queue.c and append_answer.c.
  */
 #ifndef AETHER_STORE_APPEND_QUEUE_H
 #define AETHER_STORE_APPEND_QUEUE_H
@@ -96,8 +96,12 @@ struct append_queue {
 	struct actor *next_lingering; /* guarded by store.lock */
 };
 
-/* append.c: its turn has come. */
+/* append.c */
+
+/* Its turn has come. */
 void append_begin(struct append_state *st);
+
+/* append_queue.c */
 
 /* End the active append with those that have joined it, and let the next begin. */
 void append_finish(struct append_state *st, int err);
@@ -111,6 +115,29 @@ void append_gather(struct append_state *st, size_t payload_max, uint64_t version
 /* Was it given up in time? */
 bool append_is_cancelled(struct append_state *st);
 
+/* Begin what may begin. The caller holds a reference of the actor. */
+void append_go_on(struct actor *a);
+
+/* append_answer.c */
+
 void append_unref(struct append_state *st);
+
+/* So many appends are over. The store may be freed after this. */
+void append_leave(struct store *s, size_t appends);
+
+/* Ask for room for one that is owed an answer. True: the answer is due, and the caller's to give. */
+bool append_admit_locked(struct append_state *st);
+
+/* Call accepted; if the append has ended meanwhile, that is told now. st may be gone afterwards. */
+void append_answer(struct append_state *st);
+
+/*
+ * End an append that is out of the queue, and not active any more. Returns how many the caller must let leave: 0 if that is up
+ * to the thread that answers it.
+ */
+size_t append_complete(struct append_state *st, int err);
+
+/* Wake who waits for no more than what has ended. */
+void append_wake_locked(struct append_queue *q);
 
 #endif
