@@ -41,7 +41,8 @@ struct file {
 	bool known; /* head is set */
 	struct head head;
 	uint64_t version;
-	size_t unsettled;         /* writes that were answered and have not ended */
+	struct file_op *unsettled; /* writes that were answered and have not ended, oldest first */
+	struct file_op **unsettled_tail;
 	struct file_op *settling; /* the one whose turn it is, if it waits for them */
 	bool busy; /* it is some operation's turn; the others wait in the queue */
 	struct file_op *queue;
@@ -137,6 +138,7 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	f->node = n;
 	f->import = created && !(flags & O_APPEND);
 	f->queue_tail = &f->queue;
+	f->unsettled_tail = &f->unsettled;
 	pthread_mutex_init(&f->lock, NULL);
 	node_ref(env->nodes, n);
 	enlist(env->files, f);
@@ -300,10 +302,19 @@ static void settled(struct file *f, struct file_op *op);
 static void
 ended_late(struct file *f, struct file_op *op)
 {
+	struct file_op *settling = NULL;
+
 	pthread_mutex_lock(&f->lock);
-	struct file_op *settling = --f->unsettled == 0 ? f->settling : NULL;
-	if (settling != NULL)
+	struct file_op **at = &f->unsettled;
+	while (*at != op)
+		at = &(*at)->next;
+	*at = op->next;
+	if (op->next == NULL)
+		f->unsettled_tail = at;
+	if (f->unsettled == NULL) {
+		settling = f->settling;
 		f->settling = NULL;
+	}
 	pthread_mutex_unlock(&f->lock);
 	if (op->drop != NULL)
 		op->drop(op);
@@ -347,7 +358,9 @@ accepted(struct append *ap)
 
 	op->early = true;
 	pthread_mutex_lock(&f->lock);
-	f->unsettled++;
+	op->next = NULL;
+	*f->unsettled_tail = op;
+	f->unsettled_tail = &op->next;
 	pthread_mutex_unlock(&f->lock);
 	finish(op, 0, consumed(f, op));
 }
@@ -435,36 +448,58 @@ take_end(struct file *f, struct file_op *op)
 	finish(op, refused, 0);
 }
 
+static bool
+is_last_writer(const struct file *f, const struct file_op *op)
+{
+	return op->kind != FILE_FLUSH || f->owner == 0 || f->owner == op->owner;
+}
+
 /* Nothing of what was written before op is under way any more. */
 static void
 settled(struct file *f, struct file_op *op)
 {
-	bool other = op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner;
-	int err = other ? 0 : actor_chain_take(f->node->actor, &f->chain);
+	bool last = is_last_writer(f, op);
+	int err = actor_chain_take(f->node->actor, &f->chain);
 
 	if (err != 0) {
 		/* The start of a line that was written behind what failed. */
-		if (op->kind != FILE_SYNC && f->lines.pending.len > 0)
+		if (last && op->kind != FILE_SYNC && f->lines.pending.len > 0)
 			give_up(f, err);
 		finish(op, err, 0);
-	} else if (f->lines.pending.len == 0 || other) {
+	} else if (f->lines.pending.len == 0 || !last) {
 		finish(op, 0, 0);
 	} else {
 		take_end(f, op);
 	}
 }
 
+/*
+ * Every process that ends or runs another closes what it has inherited. One that wrote nothing must neither wait for what others wrote
+ * nor be told their errors.
+ */
+static bool
+concerns(struct file *f, const struct file_op *op)
+{
+	bool yes = is_last_writer(f, op);
+
+	pthread_mutex_lock(&f->lock);
+	for (const struct file_op *w = f->unsettled; !yes && w != NULL; w = w->next)
+		yes = w->owner == op->owner;
+	pthread_mutex_unlock(&f->lock);
+	return yes;
+}
+
 static void
 settle(struct file *f, struct file_op *op)
 {
 	pthread_mutex_lock(&f->lock);
-	bool wait = f->unsettled > 0;
+	bool wait = f->unsettled != NULL;
 	pthread_mutex_unlock(&f->lock);
 	/* Before it counts as waiting, for then it may end, and the file with it. */
 	if (wait)
 		actor_append_hurry(f->node->actor);
 	pthread_mutex_lock(&f->lock);
-	wait = f->unsettled > 0;
+	wait = f->unsettled != NULL;
 	if (wait)
 		f->settling = op;
 	pthread_mutex_unlock(&f->lock);
@@ -477,8 +512,10 @@ take_turn(struct file *f, struct file_op *op)
 {
 	if (op->kind == FILE_WRITE)
 		take_write(f, op);
-	else
+	else if (concerns(f, op))
 		settle(f, op);
+	else
+		finish(op, 0, 0);
 }
 
 void

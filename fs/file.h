@@ -57,8 +57,8 @@ uint64_t file_version(struct file *f);
 enum file_op_kind {
 	FILE_WRITE, /* take data: commit its whole lines, keep the rest */
 	FILE_FLUSH, /* a descriptor was closed: commit the unfinished line if its writer did that; given up if that
-		       fails. Who is not the last writer waits, but is told no error: it may only have inherited the
-		       descriptor, and the writer is still to be told */
+		       fails. Who wrote nothing that is under way, and was not the last to write, neither waits nor is told
+		       an error: it has only inherited the descriptor */
 	FILE_SYNC,  /* commit the unfinished line; it stays if that fails */
 	FILE_CLOSE  /* commit the unfinished line, the last chance; only by file_close */
 };

@@ -122,11 +122,8 @@ steps() {
 	wait_for 10 stands_still
 	(($(rss) - before < 64000 * ${AETHER_TEST_MEMORY_FACTOR:-1}))
 	eval "$(thaw)"
-	run wait "$writer"
-	# All of it, if the server was not away for too long.
-	[[ $status == 0 ]] || grep -q 'timed out' "$D/dd"
-	wait_for 10 cat "$A"
-	assert_versions_1_to "$(wc -l <"$A")" "$A"
+	wait "$writer"
+	assert_versions_1_to "$(($(wc -l <"$D/much") + 1))" "$A"
 }
 
 # Kilobytes of the daemon.
