@@ -394,7 +394,7 @@ refuse(struct file_op *op, int err, const char *why)
 static void
 take_write(struct file *f, struct file_op *op)
 {
-	int err = actor_chain_take(f->node->actor, &f->chain);
+	int err = actor_chain_take(f->actor, &f->chain);
 
 	if (err != 0) {
 		failed(f, op, err);
@@ -459,7 +459,7 @@ static void
 settled(struct file *f, struct file_op *op)
 {
 	bool last = is_last_writer(f, op);
-	int err = actor_chain_take(f->node->actor, &f->chain);
+	int err = actor_chain_take(f->actor, &f->chain);
 
 	if (err != 0) {
 		/* The start of a line that was written behind what failed. */
@@ -497,7 +497,7 @@ settle(struct file *f, struct file_op *op)
 	pthread_mutex_unlock(&f->lock);
 	/* Before it counts as waiting, for then it may end, and the file with it. */
 	if (wait)
-		actor_append_hurry(f->node->actor);
+		actor_append_hurry(f->actor);
 	pthread_mutex_lock(&f->lock);
 	wait = f->unsettled != NULL;
 	if (wait)
