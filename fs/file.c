@@ -375,7 +375,7 @@ commit(struct file_op *op, const char *data, size_t size)
 	op->append.done = appended;
 	op->append.user = op;
 	if (op->kind == FILE_WRITE && f->env->options.commit_async) {
-		op->append.accepted = accepted;
+		op->append.accepted = op->durable ? NULL : accepted;
 		op->append.chain = &f->chain;
 	}
 	actor_append(f->node->actor, &op->append);

@@ -75,6 +75,7 @@ struct file_op {
 	size_t size;      /* at least 1 */
 	uint64_t offset;
 	bool appending; /* the handle has O_APPEND now, whatever it had when it was opened; offset means nothing then */
+	bool durable;   /* the handle has O_SYNC or O_DSYNC: the end of a write says that it is stored, in any case */
 	uint64_t owner; /* who writes or closes, as the kernel tells; 0: not known */
 	/* err 0: written is how much of data is done with, all of it or up to a line's end. Else nothing of data is
 	 * stored. */

@@ -230,6 +230,7 @@ ops_file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 	}
 	l->op.offset = (uint64_t)offset;
 	l->op.appending = (fi->flags & O_APPEND) != 0;
+	l->op.durable = (fi->flags & (O_SYNC | O_DSYNC)) != 0;
 	fuse_req_interrupt_func(req, interrupted, l);
 	file_submit(&l->op);
 }

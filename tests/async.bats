@@ -112,6 +112,11 @@ steps() {
 	assert_output --regexp $'^before\n(one\n(two\n)?)?after$'
 }
 
+@test "a handle with O_SYNC is told at once" {
+	eval "$(freeze)"
+	assert_errno ETIMEDOUT write "$N/alive" WRONLY,APPEND,SYNC $'x\n'
+}
+
 @test "with a server that is frozen a writer is stopped, not refused, and memory does not grow" {
 	head -c 60000000 /dev/zero | tr '\0' 'x' | fold -w 1000 >"$D/much"
 	echo before >>"$A"
