@@ -21,6 +21,7 @@ struct file {
 	struct node *node; /* counted */
 	struct actor *actor;
 	uint64_t base; /* the byte of the actor where reading begins */
+	bool writing;      /* opened for it */
 	bool import;       /* created by this handle and written without O_APPEND */
 	struct append_chain chain; /* guarded by the actor */
 
@@ -136,6 +137,7 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	f->lines.max = status.payload_max;
 	f->env = env;
 	f->node = n;
+	f->writing = (flags & O_ACCMODE) != O_RDONLY;
 	f->import = created && !(flags & O_APPEND);
 	f->queue_tail = &f->queue;
 	f->unsettled_tail = &f->unsettled;
@@ -220,6 +222,20 @@ file_read(struct file *f, uint64_t offset, size_t size, struct buf *out)
 		out->len += (size_t)n;
 	}
 	return 0;
+}
+
+bool
+file_may_write(const struct file *f)
+{
+	return f->writing;
+}
+
+int
+file_await(struct file *f)
+{
+	struct head head;
+
+	return actor_head(f->actor, INT64_MAX, false, &head);
 }
 
 static void take_turn(struct file *f, struct file_op *op);

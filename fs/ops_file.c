@@ -262,10 +262,12 @@ void
 ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
-	if (is_file(ops_node(req, ino)))
+	if (!is_file(ops_node(req, ino)))
+		fuse_reply_err(req, 0);
+	else if (file_may_write(file_of(fi)))
 		submit_empty(req, fi, FILE_SYNC);
 	else
-		fuse_reply_err(req, 0);
+		ops_reply_error(req, file_await(file_of(fi)));
 }
 
 static void
