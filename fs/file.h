@@ -52,8 +52,8 @@ void file_free(struct file *f);
 int file_read(struct file *f, uint64_t offset, size_t size, struct buf *out);
 
 /*
- * For an fsync of who cannot write: wait until all that this node has answered for the actor has ended, whoever wrote it. Blocks. 0 or as
- * actor_head; their errors are their writers' to be told.
+ * For an fsync of who cannot write: wait until all that this node has answered for the actor has ended, whoever wrote
+ * it. Blocks. 0 or as actor_head; their errors are their writers' to be told.
  */
 int file_await(struct file *f);
 bool file_may_write(const struct file *f);

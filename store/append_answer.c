@@ -38,20 +38,18 @@ append_leave(struct store *s, size_t appends)
 
 static void on_room(void *arg, bool granted);
 
-/* Ask for room in the actor, then in the store. True: the answer is due, and the caller's to give. */
+static bool
+has_room_locked(const struct append_queue *q, size_t cost)
+{
+	return q->held == 0 || q->held + cost <= APPEND_ACTOR_BYTES;
+}
+
+/* It has room in the actor; ask for room in the store. True: the answer is due, and the caller's to give. */
 static bool
 take_room_locked(struct append_state *st)
 {
 	struct append_queue *q = st->actor->queue;
 
-	if (q->held != 0 && q->held + st->cost > APPEND_ACTOR_BYTES) {
-		struct append_state **at = &q->owed;
-		while (*at != NULL)
-			at = &(*at)->next_owed;
-		*at = st;
-		st->next_owed = NULL;
-		return false;
-	}
 	q->held += st->cost;
 	st->held = true;
 	st->room = (struct quota_wait){ .units = st->cost, .deadline_ns = INT64_MAX, .fn = on_room, .arg = st };
@@ -72,22 +70,34 @@ set_answering_locked(struct append_state *st)
 bool
 append_admit_locked(struct append_state *st)
 {
-	bool due = take_room_locked(st);
+	struct append_queue *q = st->actor->queue;
+	struct append_state **at = &q->owed;
 
-	if (due)
+	/* Nobody overtakes those who wait, however little it wants. */
+	if (q->owed == NULL && has_room_locked(q, st->cost)) {
+		if (!take_room_locked(st))
+			return false;
 		set_answering_locked(st);
-	return due;
+		return true;
+	}
+	while (*at != NULL)
+		at = &(*at)->next_owed;
+	*at = st;
+	st->next_owed = NULL;
+	return false;
 }
 
 /* One that waits for room in the actor and now finds it; its answer is due. */
 static struct append_state *
 next_owed_locked(struct append_queue *q)
 {
-	while (q->owed != NULL && (q->held == 0 || q->held + q->owed->cost <= APPEND_ACTOR_BYTES)) {
+	while (q->owed != NULL && has_room_locked(q, q->owed->cost)) {
 		struct append_state *st = q->owed;
 		q->owed = st->next_owed;
-		if (append_admit_locked(st))
+		if (take_room_locked(st)) {
+			set_answering_locked(st);
 			return st;
+		}
 	}
 	return NULL;
 }
