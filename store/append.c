@@ -68,10 +68,10 @@ finish_error(struct append_state *st, int err)
 }
 
 static void
-set_stored(const struct append_state *st, size_t consumed, uint64_t version)
+set_stored(struct append_state *st, size_t consumed, uint64_t version)
 {
-	st->ap->consumed = consumed;
-	st->ap->version = version;
+	st->consumed = consumed;
+	st->version = version;
 }
 
 static void

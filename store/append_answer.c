@@ -133,6 +133,8 @@ end(struct append_state *st, int err)
 	if (a->queue != NULL)
 		owed = next_owed_locked(a->queue);
 	pthread_mutex_unlock(&a->lock);
+	ap->consumed = err == 0 ? st->consumed : 0;
+	ap->version = err == 0 ? st->version : 0;
 	ap->done(ap, err);
 	if (room != 0)
 		quota_give(&s->room, room);

@@ -494,7 +494,7 @@ end_at_once(struct append_state *st, int err, const struct batch *b)
 	if (err != 0)
 		append_log(s->lg, actor_full_name(st->actor), err, b->failed_line, b->why);
 	else
-		st->ap->consumed = st->ap->size;
+		st->consumed = st->ap->size;
 	if (append_complete(st, err) > 0)
 		append_leave(s, 1);
 }

@@ -40,7 +40,9 @@ struct append_state {
 	bool waits_room;                /* room will call */
 	struct quota_wait room;         /* for the store's room */
 	struct append_state *next_owed; /* in the list of those that wait for room in this actor */
-	bool late;                      /* it has ended, with late_err, while its answer was under way */
+	size_t consumed; /* once it is stored: for the append, which its answer may be reading now */
+	uint64_t version;
+	bool late; /* it has ended, with late_err, while its answer was under way */
 	int late_err;
 	int64_t deadline_ns;
 
