@@ -128,7 +128,7 @@ steps() {
 	(($(rss) - before < 64000 * ${AETHER_TEST_MEMORY_FACTOR:-1}))
 	eval "$(thaw)"
 	wait "$writer"
-	assert_versions_1_to "$(($(wc -l <"$D/much") + 1))" "$A"
+	assert_versions_1_to "$(($(grep -c '' "$D/much") + 1))" "$A"
 }
 
 # Kilobytes of the daemon.

@@ -408,7 +408,7 @@ TEST(a_group_that_is_too_large_as_a_whole)
 /* The window lets in so many publishes of as many actors, the others in turn. */
 TEST(publishes_in_flight_are_bounded)
 {
-	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, 50 * MS } };
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, 600 * MS } };
 	enum { ACTORS = APPEND_WINDOW + 40 };
 	static struct actor *actors[ACTORS];
 	static struct pending *p[ACTORS];
