@@ -261,28 +261,36 @@ append_finish(struct append_state *st, int err)
 	size_t units = st->in_flight ? st->slot.units : 0, others = 0;
 	bool lingers = false;
 
+	/* It stays active until its end has been told, so that the ends of appends come in their order; and we stay. */
+	pthread_mutex_lock(&s->lock);
+	s->appends++;
+	pthread_mutex_unlock(&s->lock);
 	pthread_mutex_lock(&a->lock);
 	st->phase = ENDED;
 	st->group = NULL;
-	q->active = NULL;
+	st->refs++;
 	if (err == 0)
 		q->progress_ns = clock_mono(s->clock);
 	else
 		refused = fail_locked(a, st, group, err, &others);
+	pthread_mutex_unlock(&a->lock);
+	if (others > 0)
+		append_log_others(s->lg, actor_full_name(a), others, err);
+	size_t left = 1 + append_complete(st, err);
+	left += complete_all(group, err);
+	left += complete_all(refused, err);
+
+	pthread_mutex_lock(&a->lock);
+	q->active = NULL;
 	struct append_state *next = next_locked(a, &lingers);
 	append_wake_locked(q);
 	pthread_mutex_unlock(&a->lock);
 	if (lingers)
 		linger(a);
-	if (others > 0)
-		append_log_others(s->lg, actor_full_name(a), others, err);
-	size_t left = append_complete(st, err);
-	left += complete_all(group, err);
-	left += complete_all(refused, err);
+	append_unref(st);
 	if (units != 0)
 		quota_give(&s->window, units);
-	if (left > 0)
-		append_leave(s, left);
+	append_leave(s, left);
 	if (next == NULL)
 		return;
 	/* Where all calls end at once, a long queue would eat up the stack. */
