@@ -118,7 +118,8 @@ ask_head(const struct fs_env *env, struct node *n, struct head *head)
 int
 attr_head(const struct fs_env *env, struct node *n, struct head *head)
 {
-	struct index *x = index_peek(env->store, n->parent->name);
+	bool settled = store_settle(env->store, n->parent->name, n->name) == 0;
+	struct index *x = settled ? index_peek(env->store, n->parent->name) : NULL;
 	int err = x != NULL ? index_find(x, n->name, head) : -EAGAIN;
 
 	if (x != NULL)
@@ -156,7 +157,8 @@ attr_listed(const struct fs_env *env, struct node *n, struct index *x, const str
 static int
 get_actor(const struct fs_env *env, struct node *n, struct attr *a)
 {
-	struct index *x = index_peek(env->store, n->parent->name);
+	bool settled = store_settle(env->store, n->parent->name, n->name) == 0;
+	struct index *x = settled ? index_peek(env->store, n->parent->name) : NULL;
 	struct ns_info info;
 	struct head head;
 	int err = store_ns_info(env->store, n->parent->name, ENV_NAMESPACE_AGE_NS, true, &info);

@@ -89,6 +89,7 @@ text_status(struct fs_env *env, const struct node *n, struct buf *out)
 	cJSON_AddStringToObject(status, "store", store_backend_name(env->store));
 	put_nats(status, &nats);
 	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
+	cJSON_AddStringToObject(status, "commit", env->options.commit_async ? "async" : "sync");
 	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);
 	cJSON_AddNumberToObject(status, "uptimeSeconds", (double)(uptime_ns / NS_PER_MS) / 1000);
 	/* How it stands must be readable at once, most of all when something is wrong. */

@@ -22,7 +22,9 @@ struct file {
 	struct node *node; /* counted */
 	struct actor *actor;
 	uint64_t base; /* the byte of the actor where reading begins */
+	bool writing;      /* opened for it */
 	bool import;       /* created by this handle and written without O_APPEND */
+	struct append_chain chain; /* guarded by the actor */
 
 	/* Guarded by files.lock. */
 	struct file *next;
@@ -41,6 +43,9 @@ struct file {
 	bool known; /* head is set */
 	struct head head;
 	uint64_t version;
+	struct file_op *unsettled; /* writes that were answered and have not ended, oldest first */
+	struct file_op **unsettled_tail;
+	struct file_op *settling; /* the one whose turn it is, if it waits for them */
 	bool busy; /* it is some operation's turn; the others wait in the queue */
 	struct file_op *queue;
 	struct file_op **queue_tail;
@@ -139,8 +144,10 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	f->lines.max = status.payload_max;
 	f->env = env;
 	f->node = n;
+	f->writing = (flags & O_ACCMODE) != O_RDONLY;
 	f->import = created && !(flags & O_APPEND);
 	f->queue_tail = &f->queue;
+	f->unsettled_tail = &f->unsettled;
 	pthread_mutex_init(&f->lock, NULL);
 	node_ref(env->nodes, n);
 	enlist(env->files, f);
@@ -210,6 +217,20 @@ file_read(struct file *f, uint64_t offset, size_t size, struct actor_bytes *out)
 	return n < 0 ? (int)n : 0;
 }
 
+bool
+file_may_write(const struct file *f)
+{
+	return f->writing;
+}
+
+int
+file_await(struct file *f)
+{
+	struct head head;
+
+	return actor_head(f->actor, INT64_MAX, false, &head);
+}
+
 static void take_turn(struct file *f, struct file_op *op);
 
 /* An operation has ended: tell, and let the next one have its turn. */
@@ -230,8 +251,11 @@ finish(struct file_op *op, int err, size_t written)
 	}
 	pthread_mutex_unlock(&f->lock);
 	buf_free(&op->text);
+	void (*drop)(struct file_op *) = op->early ? NULL : op->drop;
 	/* After this neither op nor, unless next was waiting, f need be there. */
 	op->done(op, err, written);
+	if (drop != NULL)
+		drop(op);
 	/* As deep as there are operations in the queue, at worst: the kernel lets few of them through at a time. */
 	if (next != NULL)
 		take_turn(f, next);
@@ -263,29 +287,91 @@ failed(struct file *f, const struct file_op *op, int err)
 }
 
 static void
+set_version(struct file *f, uint64_t version)
+{
+	pthread_mutex_lock(&f->lock);
+	if (version > f->version)
+		f->version = version;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* How much of the write is done with once the append has consumed what it says. */
+static size_t
+consumed(struct file *f, const struct file_op *op)
+{
+	size_t written = lines_committed(&f->lines, op->data, op->size, op->whole, op->append.consumed);
+
+	f->accepted += written;
+	return written;
+}
+
+static void settled(struct file *f, struct file_op *op);
+
+/* A write that was answered has ended. Its error, if any, is in the chain. */
+static void
+ended_late(struct file *f, struct file_op *op)
+{
+	struct file_op *settling = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	struct file_op **at = &f->unsettled;
+	while (*at != op)
+		at = &(*at)->next;
+	*at = op->next;
+	if (op->next == NULL)
+		f->unsettled_tail = at;
+	if (f->unsettled == NULL) {
+		settling = f->settling;
+		f->settling = NULL;
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (op->drop != NULL)
+		op->drop(op);
+	/* Without one that waits the file may be gone. */
+	if (settling != NULL)
+		settled(f, settling);
+}
+
+static void
 appended(struct append *ap, int err)
 {
 	struct file_op *op = ap->user;
 	struct file *f = op->file;
 	size_t written = 0;
 
+	if (err == 0 && ap->version != 0)
+		set_version(f, ap->version);
+	if (op->early) {
+		ended_late(f, op);
+		return;
+	}
 	if (err != 0) {
 		failed(f, op, err);
 	} else if (op->kind == FILE_WRITE) {
-		written = lines_committed(&f->lines, op->data, op->size, op->whole, ap->consumed);
-		f->accepted += written;
+		written = consumed(f, op);
 		/* To report success and no byte would make writers try for ever. */
 		if (written == 0)
 			err = -EIO;
 	} else {
 		lines_clear(&f->lines);
 	}
-	if (err == 0 && ap->version != 0) {
-		pthread_mutex_lock(&f->lock);
-		f->version = ap->version;
-		pthread_mutex_unlock(&f->lock);
-	}
 	finish(op, err, written);
+}
+
+/* The lines of a write will be stored, or an error told later. */
+static void
+accepted(struct append *ap)
+{
+	struct file_op *op = ap->user;
+	struct file *f = op->file;
+
+	op->early = true;
+	pthread_mutex_lock(&f->lock);
+	op->next = NULL;
+	*f->unsettled_tail = op;
+	f->unsettled_tail = &op->next;
+	pthread_mutex_unlock(&f->lock);
+	finish(op, 0, consumed(f, op));
 }
 
 static void
@@ -297,6 +383,10 @@ commit(struct file_op *op, const char *data, size_t size)
 	op->append.size = size;
 	op->append.done = appended;
 	op->append.user = op;
+	if (op->kind == FILE_WRITE && f->env->options.commit_async) {
+		op->append.accepted = op->durable ? NULL : accepted;
+		op->append.chain = &f->chain;
+	}
 	actor_append(f->node->actor, &op->append);
 }
 
@@ -313,8 +403,13 @@ refuse(struct file_op *op, int err, const char *why)
 static void
 take_write(struct file *f, struct file_op *op)
 {
-	int err;
+	int err = actor_chain_take(f->actor, &f->chain);
 
+	if (err != 0) {
+		failed(f, op, err);
+		finish(op, err, 0);
+		return;
+	}
 	if (!op->appending && !f->import) {
 		refuse(op, -EPERM, "O_APPEND was taken away");
 		return;
@@ -362,17 +457,74 @@ take_end(struct file *f, struct file_op *op)
 	finish(op, refused, 0);
 }
 
+static bool
+is_last_writer(const struct file *f, const struct file_op *op)
+{
+	return op->kind != FILE_FLUSH || f->owner == 0 || f->owner == op->owner;
+}
+
+/* Nothing of what was written before op is under way any more. */
+static void
+settled(struct file *f, struct file_op *op)
+{
+	bool last = is_last_writer(f, op);
+	int err = actor_chain_take(f->actor, &f->chain);
+
+	if (err != 0) {
+		/* The start of a line that was written behind what failed. */
+		if (last && op->kind != FILE_SYNC && f->lines.pending.len > 0)
+			give_up(f, err);
+		finish(op, err, 0);
+	} else if (f->lines.pending.len == 0 || !last) {
+		finish(op, 0, 0);
+	} else {
+		take_end(f, op);
+	}
+}
+
+/*
+ * Every process that ends or runs another closes what it has inherited. One that wrote nothing must neither wait for what others wrote
+ * nor be told their errors.
+ */
+static bool
+concerns(struct file *f, const struct file_op *op)
+{
+	bool yes = is_last_writer(f, op);
+
+	pthread_mutex_lock(&f->lock);
+	for (const struct file_op *w = f->unsettled; !yes && w != NULL; w = w->next)
+		yes = w->owner == op->owner;
+	pthread_mutex_unlock(&f->lock);
+	return yes;
+}
+
+static void
+settle(struct file *f, struct file_op *op)
+{
+	pthread_mutex_lock(&f->lock);
+	bool wait = f->unsettled != NULL;
+	pthread_mutex_unlock(&f->lock);
+	/* Before it counts as waiting, for then it may end, and the file with it. */
+	if (wait)
+		actor_append_hurry(f->actor);
+	pthread_mutex_lock(&f->lock);
+	wait = f->unsettled != NULL;
+	if (wait)
+		f->settling = op;
+	pthread_mutex_unlock(&f->lock);
+	if (!wait)
+		settled(f, op);
+}
+
 static void
 take_turn(struct file *f, struct file_op *op)
 {
-	bool other = op->kind == FILE_FLUSH && f->owner != 0 && f->owner != op->owner;
-
 	if (op->kind == FILE_WRITE)
 		take_write(f, op);
-	else if (f->lines.pending.len == 0 || other)
-		finish(op, 0, 0);
+	else if (concerns(f, op))
+		settle(f, op);
 	else
-		take_end(f, op);
+		finish(op, 0, 0);
 }
 
 void

@@ -25,6 +25,7 @@ struct fs_options {
 	    *state_dir; /* of a private server: df shows the disk under it where JetStream has no limit. May be NULL */
 	const char *fuse_opts; /* more options for libfuse, comma-separated ("allow_other,ro"); may be NULL */
 	bool read_only;
+	bool commit_async; /* writes are answered before they are stored; see file.h */
 	bool set_uid; /* show uid as the owner of everything, likewise gid */
 	bool set_gid;
 	uid_t uid;

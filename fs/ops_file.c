@@ -170,11 +170,11 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	actor_bytes_free(&out);
 }
 
-/* A request that is answered when its operation has ended. Owns a copy of what is written. */
+/* A request that is answered when its operation has ended. Owns a copy of what is written, until then. */
 struct later {
 	struct file_op op;
 	fuse_req_t req;
-	char data[];
+	char *data;
 };
 
 static void
@@ -199,23 +199,36 @@ answer(struct file_op *op, int err, size_t written)
 		fuse_reply_write(l->req, written);
 	else
 		fuse_reply_err(l->req, 0);
-	free(l);
+	free(l->data);
+	l->data = NULL;
+}
+
+static void
+drop(struct file_op *op)
+{
+	free(op->user);
 }
 
 static struct later *
 later_new(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind kind, const char *data, size_t size)
 {
-	struct later *l = malloc(sizeof(*l) + size);
+	struct later *l = malloc(sizeof(*l));
+	char *copy = size > 0 ? malloc(size) : NULL;
 
-	if (l == NULL)
+	if (l == NULL || (size > 0 && copy == NULL)) {
+		free(copy);
+		free(l);
 		return NULL;
-	l->op = (struct file_op){
-		.file = file_of(ops_env(req), fi), .kind = kind, .data = l->data, .size = size, .done = answer, .user = l
-	};
-	l->op.owner = fi->lock_owner;
-	l->req = req;
+	}
 	if (size > 0)
-		memcpy(l->data, data, size);
+		memcpy(copy, data, size);
+	l->op = (struct file_op){ .file = file_of(ops_env(req), fi), .kind = kind, .data = copy, .size = size };
+	l->op.owner = fi->lock_owner;
+	l->op.done = answer;
+	l->op.drop = drop;
+	l->op.user = l;
+	l->req = req;
+	l->data = copy;
 	return l;
 }
 
@@ -236,6 +249,7 @@ ops_file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 	}
 	l->op.offset = (uint64_t)offset;
 	l->op.appending = (fi->flags & O_APPEND) != 0;
+	l->op.durable = (fi->flags & (O_SYNC | O_DSYNC)) != 0;
 	fuse_req_interrupt_func(req, interrupted, l);
 	file_submit(&l->op);
 }
@@ -267,10 +281,12 @@ void
 ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
-	if (is_file(ops_node(req, ino)))
+	if (!is_file(ops_node(req, ino)))
+		fuse_reply_err(req, 0);
+	else if (file_may_write(file_of(ops_env(req), fi)))
 		submit_empty(req, fi, FILE_SYNC);
 	else
-		fuse_reply_err(req, 0);
+		ops_reply_error(req, file_await(file_of(ops_env(req), fi)));
 }
 
 static void

@@ -232,6 +232,9 @@ append_to(struct append_job *job, const char *input)
 	if (job->fd < 0)
 		return CLI_FAILED;
 	code = strcmp(input, "-") == 0 ? append_input(job) : append_argument(job, input);
+	/* With commit=async it is here that errors come, and the version is known afterwards. */
+	if (code == CLI_DONE && fsync(job->fd) != 0)
+		code = report_failure(job, errno, (struct span){ 0 });
 	version = actor_file_version(job->fd);
 	if (close(job->fd) != 0 && code == CLI_DONE)
 		code = cli_fail("%s: %s", job->path, explain(errno));

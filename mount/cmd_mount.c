@@ -130,6 +130,7 @@ build(struct mount *m)
 		.state_dir = o->nats == NULL && !o->memory ? buf_text(&m->state_dir) : NULL,
 		.fuse_opts = o->fuse_opts,
 		.read_only = o->read_only,
+		.commit_async = o->commit_async,
 		.set_uid = o->set_uid,
 		.set_gid = o->set_gid,
 		.uid = o->uid,
@@ -443,6 +444,9 @@ const struct cli_command command_mount = {
 	    "      timeout=SECONDS      how long an operation waits for NATS (5); 0.01 to 3600\n"
 	    "      consistency=close-to-open|eventual\n"
 	    "                           does an open() see every append that has returned on any node (close-to-open)\n"
+	    "      commit=sync|async    when is a write answered: once its events are stored (sync), or at once, and "
+	    "fsync and\n"
+	    "                           close wait for them and report errors\n"
 	    "      cache_size=BYTES     memory for content, with K, M or G for the unit (256M)\n"
 	    "      prefix=WORD          of streams and subjects in NATS: letters and digits (aether)\n"
 	    "      uid=N, gid=N         show that owner and group everywhere\n"

@@ -123,6 +123,7 @@ print_status(const cJSON *s)
 	printf("  store        %s\n", text_of(s, "store"));
 	print_nats(cJSON_GetObjectItemCaseSensitive(s, "nats"));
 	printf("  consistency  %s\n", text_of(s, "consistency"));
+	printf("  commit       %s\n", text_of(s, "commit"));
 	printf("  timeout      %g s\n", number_of(s, "timeoutSeconds"));
 	print_uptime(number_of(s, "uptimeSeconds"));
 	if (storage != NULL) {

@@ -146,6 +146,14 @@ set_consistency(struct parse *p, const struct key *k, const char *value)
 }
 
 static int
+set_commit(struct parse *p, const struct key *k, const char *value)
+{
+	(void)k;
+	p->o->commit_async = strcmp(value, "async") == 0;
+	return p->o->commit_async || strcmp(value, "sync") == 0 ? 0 : wants(p, "sync or async");
+}
+
+static int
 set_prefix(struct parse *p, const struct key *k, const char *value)
 {
 	size_t len = strspn(value, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
@@ -256,6 +264,7 @@ static const struct key keys[] = {
 	[KEY_RW] = { "rw", true, NULL, 0, NULL, false },
 	{ "timeout", true, set_timeout, 0, NULL, true },
 	{ "consistency", true, set_consistency, 0, NULL, true },
+	{ "commit", true, set_commit, 0, NULL, true },
 	{ "prefix", true, set_prefix, offsetof(struct options, prefix), NULL, true },
 	{ "uid", true, set_uid, 0, NULL, true },
 	{ "gid", true, set_gid, 0, NULL, true },

@@ -28,6 +28,7 @@ struct options {
 
 	int64_t timeout_ns;
 	bool eventual;
+	bool commit_async;
 	const char *prefix;
 	bool set_uid, set_gid, set_umask;
 	uid_t uid;

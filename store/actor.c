@@ -30,7 +30,6 @@ new_actor(struct store *s, struct actor_name name)
 	a->ns = a->name + name_size;
 	a->store = s;
 	a->refs = 1;
-	a->queued_tail = &a->queued;
 	pthread_mutex_init(&a->lock, NULL);
 	cache_file_init(&a->file);
 	return a;
@@ -41,15 +40,22 @@ free_actor(struct actor *a)
 {
 	cache_file_destroy(a->store->cache, &a->file);
 	dedup_free(a->dedup);
+	free(a->queue);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
+}
+
+static uint64_t
+name_hash(const struct actor_name *name)
+{
+	return XXH3_64bits_withSeed(name->actor, strlen(name->actor), XXH3_64bits(name->ns, strlen(name->ns)));
 }
 
 int
 actor_get(struct store *s, const char *ns, const char *name, struct actor **out)
 {
 	struct actor_name full = { ns, name };
-	uint64_t hash = XXH3_64bits_withSeed(name, strlen(name), XXH3_64bits(ns, strlen(ns)));
+	uint64_t hash = name_hash(&full);
 	int err = 0;
 
 	pthread_mutex_lock(&s->lock);
@@ -161,13 +167,16 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 {
 	struct store *s = a->store;
 	struct backend_status status;
-	int64_t now = clock_mono(s->clock);
 	struct owned_record last = { 0 };
 	uint64_t seen_seq, indexed_seq = 0;
 	bool find_end;
 
+	/* What ends with an error is no reason not to answer; one that goes on for too long is. */
+	if (append_settle(a, store_deadline(s)) != 0 && !stale_ok)
+		return -ETIMEDOUT;
 	if (max_age_ns > 0 && indexed_head(a, head))
 		return 0;
+	int64_t now = clock_mono(s->clock);
 	s->backend->ops->status(s->backend, &status);
 	int answer = known_head(a, now, max_age_ns, stale_ok, !status.connected, head, &seen_seq);
 	if (answer != 0)
@@ -203,12 +212,41 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	return err;
 }
 
+/* The node's object for that actor, counted, if there is one. */
+static struct actor *
+find_actor(struct store *s, const char *ns, const char *name)
+{
+	struct actor_name full = { ns, name };
+	struct actor *a = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	struct table_link *link = table_find(&s->actors, name_hash(&full), match, &full);
+	if (link != NULL) {
+		a = container_of(link, struct actor, link);
+		a->refs++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return a;
+}
+
+int
+store_settle(struct store *s, const char *ns, const char *name)
+{
+	struct actor *a = quota_is_idle(&s->room) ? NULL : find_actor(s, ns, name);
+
+	if (a == NULL)
+		return 0;
+	int err = append_settle(a, store_deadline(s));
+	actor_put(a);
+	return err;
+}
+
 int
 store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head)
 {
 	struct actor *a;
 
-	if (max_age_ns > 0 && index_ask(s, ns, name, head) == 0)
+	if (max_age_ns > 0 && store_settle(s, ns, name) == 0 && index_ask(s, ns, name, head) == 0)
 		return 0;
 	int err = actor_get(s, ns, name, &a);
 	if (err != 0)

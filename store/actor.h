@@ -24,8 +24,9 @@ int actor_get(struct store *s, const char *ns, const char *name, struct actor **
 void actor_put(struct actor *a);
 
 /*
- * The actor's head. What was learnt from the backend less than max_age_ns ago will do, and what a live index says; with 0 it is asked now, and the answer then
- * holds every append that had returned on any node before this call. While NATS is away and stale_ok is set, the last known head is
+ * The actor's head. What was learnt from the backend less than max_age_ns ago will do, and what a live index says; with 0 it is asked now,
+ * and the answer then holds every append that had returned on any node before this call. In any case it holds what was accepted here
+ * before (struct append), and waits for that. While NATS is away and stale_ok is set, the last known head is
  * served at once. Blocks. 0, or -ENOENT if the actor does not exist. If its last record is not one of ours, head is the end
  * of the part that holds.
  */
@@ -33,6 +34,12 @@ int actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *
 
 /* The same by name: a live index answers it without an object for the actor. */
 int store_head(struct store *s, const char *ns, const char *name, int64_t max_age_ns, bool stale_ok, struct head *head);
+
+/*
+ * Wait until what was accepted here before for that actor (struct append) has ended, however that went; what an index says holds it
+ * then. Blocks, at most store_options.timeout_ns. 0 or -ETIMEDOUT.
+ */
+int store_settle(struct store *s, const char *ns, const char *name);
 
 /*
  * Read up to size bytes of the actor's file from offset. Returns how many, 0 at or after the end as of head (which the caller got
@@ -64,17 +71,33 @@ ssize_t actor_borrow(struct actor *a, const struct head *head, uint64_t offset, 
 void actor_bytes_free(struct actor_bytes *bytes);
 
 /*
+ * Appends to one actor of which none may be stored once one before it has failed: those of one writer. All zeros. Guarded by the
+ * actor; kept until the last of them has ended.
+ */
+struct append_chain {
+	int failed; /* what nobody has been told yet */
+};
+
+/*
  * An append under way. The caller zeroes the struct, fills the first part, and keeps the struct and data until done is called. done is
- * called exactly once, maybe before actor_append returns, else on a thread of the backend, and must not block.
+ * called exactly once, maybe before actor_append returns, else on a thread of the backend or of the store, and must not block.
+ *
+ * accepted, if it is not NULL, answers the writer before the lines are stored: it is called at most once, when they have been
+ * checked, will be committed after all that was appended before, and there is room for them (append.h: how much). data may go then; consumed is
+ * set; the struct is kept until done, which is called after accepted has returned. Without room it is called later, so
+ * that a writer who waits for it is slowed down. It is not called if the append fails before, nor for lines that exceed a
+ * record and bring ids or versions: these are told by done alone. As done it must not block.
  */
 struct append {
-	const char *data; /* lines; a last one without newline counts as whole. Borrowed until done */
+	const char *data; /* lines; a last one without newline counts as whole. Borrowed until done or accepted */
 	size_t size;      /* 0: the creation marker, so that an empty actor exists (-EEXIST if it does already) */
 	void (*done)(struct append *ap, int err);
+	void (*accepted)(struct append *ap); /* or NULL */
+	struct append_chain *chain;          /* or NULL */
 	void *user;
 
 	/* Results. */
-	size_t consumed;          /* bytes of data that are committed now; less than size if the rest did not fit into one record */
+	size_t consumed;          /* bytes of data that are committed, or will be; less than size if the rest did not fit into one record */
 	uint64_t version;         /* of the last event committed, or found stored already */
 	struct conflict conflict; /* after -ESTALE */
 
@@ -88,14 +111,21 @@ struct append {
  * as it can; all lines are checked before. Errors: -EINVAL, -EILSEQ, -EMSGSIZE (a single event over the limit), -ESTALE (version conflict),
  * -EEXIST (id stored with other content), -ENOENT (no such namespace), -ENOSPC, -EACCES, -EINTR (cancelled before anything was
  * sent), -ETIMEDOUT (outcome unknown), -EIO, -ENOMEM. Nothing is stored after an error, but for -ETIMEDOUT. Every error has a log line.
- * Does not block. Appends of one node to one actor are committed in the order of these calls.
+ * Does not block. Appends of one node to one actor are committed in the order of these calls, several that wait together
+ * maybe as one record.
  */
 void actor_append(struct actor *a, struct append *ap);
 
 /*
- * Give up an append that waits for NATS, or will have to, and has not been sent: it ends with -EINTR. One that need not wait, or has
- * been sent, goes on. May be called before actor_append and until done has returned.
+ * Give up an append that waits for NATS, or will have to, and has been neither accepted nor sent: it ends with -EINTR. One that need
+ * not wait, or has been sent, goes on. May be called before actor_append and until done has returned.
  */
 void actor_append_cancel(struct actor *a, struct append *ap);
+
+/* Accepted appends may wait some milliseconds for others to be stored with; those that do now are sent. Does not block. */
+void actor_append_hurry(struct actor *a);
+
+/* The error of an accepted append of that chain that nobody has been told yet, else 0. Told once. */
+int actor_chain_take(struct actor *a, struct append_chain *chain);
 
 #endif

@@ -4,59 +4,19 @@
 #include <stdlib.h>
 
 #include "append_log.h"
-#include "batch.h"
+#include "append_queue.h"
 #include "index.h"
 #include "lookup.h"
 #include "name.h"
-#include "state.h"
 
-enum phase { QUEUED, HEAD, LOOKUP, SENT, CHECK, WAITING, ENDED };
+/* How long one at most waits in vain for the window after its deadline. */
+#define SWEEP_NS (250 * NS_PER_MS)
 
-struct append_state {
-	struct append *ap;
-	struct actor *actor;
-	struct append_state *next;
-	/* Guarded by actor.lock. */
-	enum phase phase;
-	unsigned refs; /* the chain of steps has one, a cancellation on its way another */
-	bool cancelled;
-	bool unsent; /* nothing has been published */
-
-	/* Only the current step uses the rest. */
-	bool unknown;   /* a publish that continued base has an unknown outcome */
-	bool check_due; /* whether our record is stored has to be found out first, by asking for */
-	struct backend_get check;
-	bool refused;   /* though no record was seen behind base, one was offered there and refused */
-	unsigned depth; /* how many appends have each begun inside the end of the one before, at most */
-	bool fresh;     /* base is what the backend said last, during this append */
-	bool looked;    /* ids were looked up while looked_seq was the last record */
-	uint64_t looked_seq;
-	char marker_id[UUID_LEN + 1];
-	char salt[UUID_LEN + 1]; /* makes a message id new whose first use was erased */
-	struct batch batch;
-	struct head base;
-	struct record record;
-	struct batch_record made;
-	struct buf payload;
-	struct buf msg_id;
-	int64_t deadline_ns;
-	int64_t asked_ns;
-	uint64_t seen_seq;
-	unsigned tries;
-	unsigned races;
-};
-
-static void step_begin(struct append_state *st);
 static void step_head(struct append_state *st);
 static void step_encode(struct append_state *st, struct head head);
 static void step_check(struct append_state *st);
+static void step_slot(struct append_state *st);
 static void step_wait(struct append_state *st);
-
-static bool
-is_marker(const struct append_state *st)
-{
-	return st->ap->size == 0;
-}
 
 static void
 report(const struct append_state *st, int err, size_t line, const char *why)
@@ -64,7 +24,7 @@ report(const struct append_state *st, int err, size_t line, const char *why)
 	const struct actor *a = st->actor;
 
 	/* That it exists is what a creator wants to know, and no refusal of anybody's data. */
-	if (err != -EEXIST || !is_marker(st))
+	if (err != -EEXIST || !st->marker)
 		append_log(a->store->lg, actor_full_name(a), err, line, why);
 }
 
@@ -76,90 +36,21 @@ set_phase(struct append_state *st, enum phase phase)
 	pthread_mutex_unlock(&st->actor->lock);
 }
 
-static bool
-is_cancelled(struct append_state *st)
-{
-	pthread_mutex_lock(&st->actor->lock);
-	bool yes = st->cancelled && st->unsent;
-	pthread_mutex_unlock(&st->actor->lock);
-	return yes;
-}
-
+/* Out of the publishes in flight, but not at the end: append_finish sees to that itself. */
 static void
-unref(struct append_state *st)
+land(struct append_state *st)
 {
-	struct actor *a = st->actor;
-
-	pthread_mutex_lock(&a->lock);
-	bool last = --st->refs == 0;
-	pthread_mutex_unlock(&a->lock);
-	if (!last)
+	if (!st->in_flight)
 		return;
-	batch_free(&st->batch);
-	buf_free(&st->payload);
-	buf_free(&st->msg_id);
-	free(st);
-	actor_put(a);
-}
-
-/* End an append that is out of the queue already, and not active any more. The step's reference goes. */
-static void
-complete(struct append_state *st, int err)
-{
-	struct append *ap = st->ap;
-	struct store *s = st->actor->store;
-
-	pthread_mutex_lock(&st->actor->lock);
-	ap->state = NULL;
-	pthread_mutex_unlock(&st->actor->lock);
-	ap->done(ap, err);
-	unref(st);
-	pthread_mutex_lock(&s->lock);
-	if (--s->appends == 0)
-		pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void
-begin_next(void *arg)
-{
-	step_begin(arg);
-}
-
-/* End the active append and let the next begin. */
-static void
-finish(struct append_state *st, int err)
-{
-	struct actor *a = st->actor;
-	struct backend *b = a->store->backend;
-	unsigned depth = st->depth + 1;
-
-	pthread_mutex_lock(&a->lock);
-	struct append_state *next = a->queued;
-	st->phase = ENDED;
-	a->active = next;
-	if (next != NULL && (a->queued = next->next) == NULL)
-		a->queued_tail = &a->queued;
-	/* Whatever became of the attempts, they may have moved the head. */
-	if (err != 0 && !st->unsent)
-		a->known = false;
-	pthread_mutex_unlock(&a->lock);
-	complete(st, err);
-	if (next == NULL)
-		return;
-	/* Where all calls end at once, a long queue would eat up the stack. */
-	next->depth = depth % APPEND_DEPTH;
-	if (next->depth != 0)
-		step_begin(next);
-	else
-		b->ops->after(b, 0, begin_next, next);
+	st->in_flight = false;
+	quota_give(&st->actor->store->window, st->slot.units);
 }
 
 static void
 finish_refused(struct append_state *st, int err, size_t line, const char *why)
 {
 	report(st, err, line, why);
-	finish(st, err);
+	append_finish(st, err);
 }
 
 static void
@@ -178,33 +69,51 @@ finish_error(struct append_state *st, int err)
 }
 
 static void
+set_stored(struct append_state *st, size_t consumed, uint64_t version)
+{
+	st->consumed = consumed;
+	st->version = version;
+}
+
+static void
 finish_stored(struct append_state *st)
 {
 	struct actor *a = st->actor;
+	uint64_t version = st->base.version;
 
 	/* Also when it is stored already: then the head has just been asked for. */
 	pthread_mutex_lock(&a->lock);
 	struct head head = a->head;
 	pthread_mutex_unlock(&a->lock);
 	index_learn(a->store, a->ns, a->name, &head);
-	st->ap->consumed = is_marker(st) ? 0 : st->made.consumed;
-	st->ap->version = st->made.version;
-	finish(st, 0);
+	if (st->draft.lines == 0)
+		set_stored(st, st->made.consumed, st->made.version);
+	else
+		set_stored(st, st->draft.consumed, version += st->draft.lines);
+	for (struct append_state *m = st->group; m != NULL; m = m->next)
+		set_stored(m, m->draft.consumed, version += m->draft.lines);
+	append_finish(st, 0);
 }
 
+/* refused is the index of the line whose version is not above current. */
 static void
 finish_conflict(struct append_state *st, size_t refused, uint64_t current)
 {
-	const struct batch_line *line = &st->batch.lines[refused];
 	struct conflict *c = &st->ap->conflict;
 	const struct actor *a = st->actor;
+	size_t number = refused + 1;
 
-	*c = (struct conflict){ .current = current, .attempted = line->event.version };
-	if (line->event.id.p != NULL)
-		memcpy(c->id, line->event.id.p, line->event.id.len);
+	*c = (struct conflict){ .current = current };
+	if (st->batch != NULL) {
+		const struct batch_line *line = &st->batch->lines[refused];
+		c->attempted = line->event.version;
+		if (line->event.id.p != NULL)
+			memcpy(c->id, line->event.id.p, line->event.id.len);
+		number = line->number;
+	}
 	store_add_conflict(a->store, a, c);
-	append_log_conflict(a->store->lg, actor_full_name(a), line->number, c);
-	finish(st, -ESTALE);
+	append_log_conflict(a->store->lg, actor_full_name(a), number, c);
+	append_finish(st, -ESTALE);
 }
 
 static int64_t
@@ -227,7 +136,7 @@ go_on_later(struct append_state *st, int err, void (*again)(struct append_state 
 {
 	if (too_late(st))
 		finish_error(st, -ETIMEDOUT);
-	else if (is_cancelled(st))
+	else if (append_is_cancelled(st))
 		finish_error(st, -EINTR);
 	else if (err == -ENOTCONN)
 		step_wait(st);
@@ -246,8 +155,8 @@ on_waited(void *arg)
 		st->phase = st->check_due ? CHECK : HEAD; /* from here on a cancellation leaves it to us */
 	pthread_mutex_unlock(&st->actor->lock);
 	if (ended)
-		unref(st);
-	else if (is_cancelled(st))
+		append_unref(st);
+	else if (append_is_cancelled(st))
 		finish_error(st, -EINTR);
 	else if (too_late(st))
 		finish_error(st, -ETIMEDOUT);
@@ -306,6 +215,7 @@ step_head(struct append_state *st)
 	struct store *s = st->actor->store;
 	struct backend_get g = { .kind = GET_LAST, .fresh = true };
 
+	land(st);
 	pthread_mutex_lock(&st->actor->lock);
 	st->phase = HEAD;
 	st->seen_seq = st->actor->head.seq;
@@ -314,8 +224,8 @@ step_head(struct append_state *st)
 	s->backend->ops->get(s->backend, actor_full_name(st->actor), g, attempt_deadline(st), on_head, st);
 }
 
-static void
-step_begin(struct append_state *st)
+void
+append_begin(struct append_state *st)
 {
 	struct actor *a = st->actor;
 
@@ -334,7 +244,7 @@ commit(struct append_state *st, uint64_t seq)
 {
 	struct actor *a = st->actor;
 	struct store *s = a->store;
-	int64_t since_us = st->batch.now_us - s->backend->dedup_window_ns / 1000;
+	int64_t since_us = st->now_us - s->backend->dedup_window_ns / 1000;
 
 	st->record.seq = seq;
 	pthread_mutex_lock(&a->lock);
@@ -381,7 +291,10 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 
 	if (err == 0 && !duplicate) {
 		commit(st, seq);
-	} else if (err == 0) {
+		return;
+	}
+	land(st);
+	if (err == 0) {
 		st->check_due = true;
 		st->check = (struct backend_get){ .kind = GET_SEQ, .seq = seq, .fresh = true };
 		step_check(st);
@@ -399,6 +312,10 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 		st->unknown = true;
 		check_behind_base(st);
 		go_on_later(st, err, step_check);
+	} else if (st->group != NULL && !st->unknown) {
+		/* What is refused may be the size of the whole. */
+		st->alone = true;
+		step_encode(st, st->base);
 	} else {
 		finish_error(st, err);
 	}
@@ -426,6 +343,7 @@ publish(struct append_state *st)
 	pthread_mutex_lock(&a->lock);
 	st->phase = SENT;
 	st->unsent = false;
+	st->made_for_base = true;
 	pthread_mutex_unlock(&a->lock);
 	st->asked_ns = clock_mono(a->store->clock);
 	b->ops->publish(b, actor_full_name(a), &st->record, msg_id, attempt_deadline(st), on_published, st);
@@ -437,11 +355,11 @@ look_up(void *arg)
 {
 	struct append_state *st = arg;
 
-	int err = lookup_ids(st->actor, &st->batch, &st->base, st->deadline_ns);
+	int err = lookup_ids(st->actor, st->batch, &st->base, st->deadline_ns);
 	st->looked = true;
 	st->looked_seq = st->base.seq;
 	if (err == -EEXIST)
-		finish_refused(st, err, st->batch.failed_line, st->batch.why);
+		finish_refused(st, err, st->batch->failed_line, st->batch->why);
 	else if (err != 0)
 		finish_error(st, err);
 	else
@@ -451,53 +369,87 @@ look_up(void *arg)
 static void
 step_lookup(struct append_state *st)
 {
+	land(st);
 	set_phase(st, LOOKUP);
 	if (timer_at(st->actor->store->worker, 0, look_up, st) != 0)
 		finish_error(st, -ENOMEM);
 }
 
-static void
-encode_marker(struct append_state *st)
+/* The record of st's draft and those of its group, behind base. */
+static int
+stamp(struct append_state *st, size_t payload_max, size_t *refused, uint64_t *current)
 {
 	const struct head *base = &st->base;
+	uint64_t version = base->version + 1;
+	int64_t now_us = st->now_us;
 
-	if (base->seq != 0 && !st->fresh) {
-		step_head(st);
-		return;
+	if (st->draft.lines > EVENT_VERSION_MAX - base->version) {
+		*refused = (size_t)(EVENT_VERSION_MAX - base->version);
+		*current = EVENT_VERSION_MAX;
+		return -ESTALE;
 	}
-	if (base->seq != 0) {
-		finish_error(st, -EEXIST);
-		return;
+	buf_clear(&st->payload);
+	draft_stamp(&st->draft, version, &st->payload);
+	version += st->draft.lines;
+	for (const struct append_state *m = st->group; m != NULL; m = m->next) {
+		draft_stamp(&m->draft, version, &st->payload);
+		version += m->draft.lines;
+		now_us = m->now_us > now_us ? m->now_us : now_us;
 	}
-	st->made = (struct batch_record){ .first_id = span_of(st->marker_id) };
-	st->record = (struct record){ .time_us = st->batch.now_us };
-	st->record.sum = record_sum(0, st->record.payload);
-	publish(st);
+	if (st->payload.failed)
+		return -ENOMEM;
+	if (st->payload.len > payload_max)
+		return -EMSGSIZE;
+	st->made = (struct batch_record){ .first_id = span_of(st->draft.first_id) };
+	st->record = (struct record){
+		.prev_seq = base->seq,
+		.first = base->version + 1,
+		.last = version - 1,
+		.count = base->count + (version - 1 - base->version),
+		.offset = base->size,
+		.time_us = now_us > base->time_us ? now_us : base->time_us + 1,
+		.payload = { st->payload.p, st->payload.len },
+	};
+	st->record.sum = record_sum(base->sum, st->record.payload);
+	return 0;
 }
 
-static void
-step_encode(struct append_state *st, struct head head)
+static int
+make_marker(struct append_state *st)
 {
-	struct backend_status status;
+	st->made = (struct batch_record){ .first_id = span_of(st->marker_id) };
+	st->record = (struct record){ .time_us = st->now_us };
+	st->record.sum = record_sum(0, st->record.payload);
+	return 0;
+}
+
+/* There is room in flight: make the record, if it is not the one that was offered already, and send it. */
+static void
+send_record(struct append_state *st)
+{
 	struct backend *b = st->actor->store->backend;
+	struct backend_status status;
 	size_t refused = 0;
 	uint64_t current = 0;
+	int err;
 
-	st->base = head;
-	st->unknown = st->check_due = st->refused = false;
-	if (is_marker(st)) {
-		encode_marker(st);
-		return;
-	}
-	bool looked = st->looked && st->looked_seq == head.seq;
-	if (!looked && lookup_needed(st->actor, &st->batch, &head)) {
-		step_lookup(st);
+	if (st->made_for_base) {
+		publish(st);
 		return;
 	}
 	b->ops->status(b, &status);
-	int err = batch_encode(
-	    &st->batch, &head, (size_t)status.payload_max, &st->payload, &st->record, &st->made, &refused, &current);
-	if (err == -ESTALE && !looked && st->batch.lines[refused].event.id.p != NULL)
+	size_t max = (size_t)status.payload_max;
+	if (st->marker) {
+		err = make_marker(st);
+	} else if (st->draft.lines > 0) {
+		append_gather(st, max, st->base.version);
+		err = stamp(st, max, &refused, &current);
+	} else {
+		err = batch_encode(
+		    st->batch, &st->base, max, &st->payload, &st->record, &st->made, &refused, &current);
+	}
+	bool looked = st->looked && st->looked_seq == st->base.seq;
+	if (err == -ESTALE && !looked && st->batch != NULL && st->batch->lines[refused].event.id.p != NULL)
 		step_lookup(st);
 	else if (err == -ESTALE && !st->fresh)
 		step_head(st); /* what is reported as current should be so */
@@ -505,17 +457,99 @@ step_encode(struct append_state *st, struct head head)
 		finish_conflict(st, refused, current);
 	else if (err != 0)
 		finish_error(st, err);
-	else if (st->payload.len == 0)
+	else if (st->payload.len == 0 && !st->marker)
 		finish_stored(st);
 	else
 		publish(st);
 }
 
-/* Is the stored record our creation marker? Its payload is empty, so its time has to tell. */
-static bool
-is_our_marker(const struct append_state *st, const struct record *r)
+static void
+on_slot(void *arg, bool granted)
 {
-	return r->prev_seq == 0 && r->payload.len == 0 && r->time_us == st->record.time_us;
+	struct append_state *st = arg;
+
+	st->in_flight = granted;
+	if (granted)
+		send_record(st);
+	else
+		finish_error(st, -ETIMEDOUT);
+}
+
+static void on_sweep(void *arg);
+
+static void
+sweep_later(struct store *s)
+{
+	if (!atomic_exchange(&s->sweeping, true))
+		s->backend->ops->after(s->backend, clock_mono(s->clock) + SWEEP_NS, on_sweep, s);
+}
+
+/* Those that have waited in vain until their deadline. */
+static void
+on_sweep(void *arg)
+{
+	struct store *s = arg;
+
+	atomic_store(&s->sweeping, false);
+	if (quota_expire(&s->window, clock_mono(s->clock)) != INT64_MAX)
+		sweep_later(s);
+}
+
+static void
+step_slot(struct append_state *st)
+{
+	struct actor *a = st->actor;
+	struct store *s = a->store;
+
+	pthread_mutex_lock(&a->lock);
+	st->phase = SLOT;
+	size_t bytes = st->draft.text.len + a->queue->waiting_bytes;
+	pthread_mutex_unlock(&a->lock);
+	if (st->made_for_base)
+		bytes = st->payload.len;
+	else if (st->batch != NULL)
+		bytes = st->batch->size;
+	st->slot = (struct quota_wait){ .deadline_ns = st->deadline_ns, .fn = on_slot, .arg = st };
+	st->slot.units = 1 + bytes / APPEND_WINDOW_BYTES;
+	if (st->slot.units > APPEND_WINDOW / 4)
+		st->slot.units = APPEND_WINDOW / 4;
+	if (quota_take(&s->window, &st->slot))
+		on_slot(st, true);
+	else
+		sweep_later(s);
+}
+
+static void
+step_encode(struct append_state *st, struct head head)
+{
+	append_disband(st);
+	st->base = head;
+	st->unknown = st->check_due = st->refused = st->made_for_base = false;
+	if (st->marker && head.seq != 0 && !st->fresh) {
+		step_head(st);
+		return;
+	}
+	if (st->marker && head.seq != 0) {
+		finish_error(st, -EEXIST);
+		return;
+	}
+	bool looked = st->looked && st->looked_seq == head.seq;
+	if (!looked && st->batch != NULL && lookup_needed(st->actor, st->batch, &head))
+		step_lookup(st);
+	else
+		step_slot(st);
+}
+
+/*
+ * Is the stored record the one that we offered? The ids in its payload are made here and nowhere else; that of a creation marker is empty,
+ * so its time has to tell. Ids that the user gave prove nothing: lines that bring them are compared one by one.
+ */
+static bool
+is_our_record(const struct append_state *st, const struct record *r)
+{
+	if (st->marker)
+		return r->prev_seq == 0 && r->payload.len == 0 && r->time_us == st->record.time_us;
+	return st->batch == NULL && span_eq(r->payload, st->record.payload);
 }
 
 static void
@@ -527,14 +561,14 @@ on_checked(void *arg, int err, const struct record *r)
 		go_on_later(st, err, step_check);
 		return;
 	}
-	if (err == 0 && is_marker(st) && is_our_marker(st, r)) {
+	if (err == 0 && is_our_record(st, r)) {
 		commit(st, r->seq);
 		return;
 	}
-	if (err == 0 && !is_marker(st))
-		err = batch_match(&st->batch, r->payload);
+	if (err == 0 && st->batch != NULL)
+		err = batch_match(st->batch, r->payload);
 	if (err == -EEXIST) {
-		finish_refused(st, err, st->batch.failed_line, st->batch.why);
+		finish_refused(st, err, st->batch->failed_line, st->batch->why);
 	} else if (err != 0 && err != -ENOENT) {
 		finish_error(st, err);
 	} else if (err == -ENOENT && st->check.kind == GET_NEXT && st->refused) {
@@ -542,7 +576,7 @@ on_checked(void *arg, int err, const struct record *r)
 		st->refused = false;
 		pause_for(st, wait_backoff_ns(st->tries++));
 	} else if (err == -ENOENT && st->check.kind == GET_NEXT) {
-		publish(st);
+		step_slot(st);
 	} else {
 		/* A message id whose message was erased since can never be stored again as it is. */
 		if (err == -ENOENT)
@@ -559,141 +593,4 @@ step_check(struct append_state *st)
 
 	set_phase(st, CHECK);
 	s->backend->ops->get(s->backend, actor_full_name(st->actor), st->check, attempt_deadline(st), on_checked, st);
-}
-
-static int
-prepare(struct append_state *st)
-{
-	const struct append *ap = st->ap;
-	struct store *s = st->actor->store;
-	struct backend_status status;
-
-	s->backend->ops->status(s->backend, &status);
-	if (ap->size == 0)
-		clock_uuid7(s->clock, st->marker_id);
-	return batch_parse(&st->batch, (struct span){ ap->data, ap->size }, span_of(st->actor->name),
-	    (size_t)status.payload_max, s->clock);
-}
-
-static void on_cancel(void *arg);
-
-/* Put it at the end of the actor's queue. Returns true if its turn has come. */
-static bool
-enqueue(struct append_state *st)
-{
-	struct actor *a = st->actor;
-	struct backend *b = a->store->backend;
-	bool first;
-
-	pthread_mutex_lock(&a->lock);
-	bool cancelled = st->cancelled = st->ap->cancelled;
-	if (cancelled)
-		st->refs++;
-	st->ap->state = st;
-	first = a->active == NULL;
-	if (first) {
-		a->active = st;
-	} else {
-		*a->queued_tail = st;
-		a->queued_tail = &st->next;
-	}
-	pthread_mutex_unlock(&a->lock);
-	if (cancelled)
-		b->ops->after(b, 0, on_cancel, st);
-	return first;
-}
-
-void
-actor_append(struct actor *a, struct append *ap)
-{
-	struct store *s = a->store;
-	struct append_state *st = calloc(1, sizeof(*st));
-
-	ap->consumed = 0;
-	ap->version = 0;
-	if (st == NULL) {
-		ap->done(ap, -ENOMEM);
-		return;
-	}
-	*st =
-	    (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true, .deadline_ns = store_deadline(s) };
-	pthread_mutex_lock(&s->lock);
-	a->refs++;
-	s->appends++;
-	pthread_mutex_unlock(&s->lock);
-	int err = prepare(st);
-	if (err != 0) {
-		report(st, err, st->batch.failed_line, st->batch.why);
-		complete(st, err);
-	} else if (ap->size > 0 && st->batch.count == 0) {
-		ap->consumed = ap->size;
-		complete(st, 0);
-	} else if (enqueue(st)) {
-		step_begin(st);
-	}
-}
-
-static bool
-take_from_queue_locked(struct actor *a, struct append_state *st)
-{
-	for (struct append_state **at = &a->queued; *at != NULL; at = &(*at)->next) {
-		if (*at != st)
-			continue;
-		*at = st->next;
-		if (st->next == NULL)
-			a->queued_tail = at;
-		return true;
-	}
-	return false;
-}
-
-/*
- * Only what waits for NATS is given up. Any signal interrupts, a child's end too, and no writer expects an error for
- * that where an answer is a moment away; a step under way sees the mark if it comes to waiting.
- */
-static void
-on_cancel(void *arg)
-{
-	struct append_state *st = arg;
-	struct actor *a = st->actor;
-	bool was_queued = false, was_waiting = false;
-
-	pthread_mutex_lock(&a->lock);
-	if (st->phase == QUEUED && a->active->phase == WAITING)
-		was_queued = take_from_queue_locked(a, st);
-	else if (st->phase == WAITING && st->unsent)
-		was_waiting = true;
-	if (was_queued || was_waiting)
-		st->phase = ENDED;
-	pthread_mutex_unlock(&a->lock);
-	if (was_queued || was_waiting)
-		report(st, -EINTR, 0, NULL);
-	if (was_queued) {
-		unref(st);
-		complete(st, -EINTR);
-	} else if (was_waiting) {
-		/* The step's own reference stays with the callback that is still to come; finish takes this one. */
-		finish(st, -EINTR);
-	} else {
-		unref(st);
-	}
-}
-
-void
-actor_append_cancel(struct actor *a, struct append *ap)
-{
-	struct backend *b = a->store->backend;
-
-	pthread_mutex_lock(&a->lock);
-	ap->cancelled = true;
-	struct append_state *st = ap->state;
-	if (st != NULL && !st->cancelled) {
-		st->cancelled = true;
-		st->refs++;
-	} else {
-		st = NULL;
-	}
-	pthread_mutex_unlock(&a->lock);
-	if (st != NULL)
-		b->ops->after(b, 0, on_cancel, st);
 }

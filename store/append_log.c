@@ -36,6 +36,13 @@ append_log(struct logger *lg, struct actor_name name, int err, size_t line, cons
 }
 
 void
+append_log_others(struct logger *lg, struct actor_name name, size_t others, int err)
+{
+	log_warn(lg, "append to %s/%s failed: %zu more that waited with it or behind it (%s)", name.ns, name.actor, others,
+	    strerrorname_np(-err));
+}
+
+void
 append_log_conflict(struct logger *lg, struct actor_name name, size_t line, const struct conflict *c)
 {
 	log_warn(lg, "append to %s/%s refused: line %zu: version conflict: current %llu, attempted %llu (ESTALE)",

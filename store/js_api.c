@@ -68,8 +68,8 @@ js_api_error(struct logger *lg, int code, int err_code, const char *description)
 {
 	int err = js_api_errno(err_code);
 
-	/* Servers answer 503 with codes of their own while they have no leader. */
-	if (err == -EIO && code == 503)
+	/* Servers answer 503 with codes of their own while they have no leader, and 429 when more comes in than they take. */
+	if (err == -EIO && (code == 503 || code == 429))
 		err = -ENOTCONN;
 	if (err == -EIO)
 		log_error(lg, "JetStream: %s (code %d, err_code %d)", description, code, err_code);

@@ -498,9 +498,19 @@ ns_of_stream(struct jetstream *js, const char *stream, int64_t deadline_ns, stru
 	buf_clear(out);
 	if (strncmp(stream, js->prefix, lead) != 0 || stream[lead] != '-')
 		return -EINVAL;
-	if (strncmp(stream + lead + 1, "%%", 2) == 0)
+	const char *encoded = stream + lead + 1;
+	if (strncmp(encoded, "==", 2) == 0)
 		return ns_from_subject(js, stream, deadline_ns, out);
-	return name_decode(out, span_of(stream + lead + 1));
+	if (strchr(encoded, '%') != NULL)
+		return -EINVAL;
+	struct buf text = { 0 };
+	buf_puts(&text, encoded);
+	for (size_t i = 0; i < text.len; i++)
+		if (text.p[i] == '=')
+			text.p[i] = '%';
+	int err = text.failed ? -ENOMEM : name_decode(out, (struct span){ text.p, text.len });
+	buf_free(&text);
+	return err;
 }
 
 int

@@ -1,24 +1,26 @@
 /*
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
- * locate.c, fetch.c, readahead.c, append.c, dedup.c. Nobody else includes this.
+ * locate.c, fetch.c, readahead.c, append.c, append_queue.c,
+ * append_answer.c, dedup.c. Nobody else includes this.
  *
  * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number (lock.h has
  * the same order, which debug builds check):
  *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts, the list of
- *                         what reads ahead
+ *                         what reads ahead, who lingers
  *   2  actor.lock         what this node knows of one actor, what reads ahead in it, and its queue of appends
  *   3  cache_file.lock    an actor's cached blocks (cache.c)
  *   4  cache.lock         the list of all blocks (cache.c)
  *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
  *   6  index.lock         one index (index.c)
  *   7  the backend's own  (memory.c, js_state.h, js_watch.c, rpc.c), one at a time
- *   8  leaves: rpc_spent.lock, timer.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
+ *   8  leaves: rpc_spent.lock, timer.lock, quota.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H
 #define AETHER_STORE_STATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "actor.h"
@@ -27,6 +29,7 @@
 #include "clock.h"
 #include "dedup.h"
 #include "logger.h"
+#include "quota.h"
 #include "store.h"
 #include "table.h"
 #include "timer.h"
@@ -42,6 +45,10 @@ struct store {
 	struct cache *cache;
 	struct timer *worker; /* for what an append must look up by blocking */
 	struct indexes *indexes; /* index.c's */
+	struct timer *pump;   /* for appends whose time for company is over */
+	struct quota window;  /* publishes in flight */
+	struct quota room;    /* bytes that are answered and not stored yet */
+	atomic_bool sweeping; /* somebody will look for those that have waited too long for the window */
 
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
@@ -55,6 +62,7 @@ struct store {
 	struct readahead *first_readahead;
 	size_t readaheads;   /* threads */
 	pthread_cond_t idle; /* appends or readaheads has become less */
+	struct actor *lingering; /* those whose appends wait for company; counted */
 };
 
 struct actor {
@@ -72,9 +80,7 @@ struct actor {
 	int64_t head_at_ns;
 	uint64_t read_to;    /* where the last fetch for a reader ended */
 	struct readahead *readahead; /* that reads ahead; NULL: nobody does */
-	struct append_state *active; /* the one append under way, and those that wait behind it */
-	struct append_state *queued;
-	struct append_state **queued_tail;
+	struct append_queue *queue; /* NULL until something is appended; then as long as the actor */
 	struct dedup *dedup; /* ids seen lately; NULL until an append brings one. Only used by the active append */
 
 	const char *ns; /* both behind name */
@@ -100,6 +106,9 @@ store_deadline(const struct store *s)
  * Returns true if r is foreign and the end of the part that holds has to be found (actor_find_end).
  */
 bool actor_learn_locked(struct actor *a, const struct record *r, bool fresh, int64_t asked_ns, uint64_t seen_seq);
+
+/* Wait until all that was accepted (struct append) so far has ended. Blocks. 0 or -ETIMEDOUT. */
+int append_settle(struct actor *a, int64_t deadline_ns);
 
 /* The chain ends in a record that is not ours: find the head of what holds by reading from the start. Blocks. */
 int actor_find_end(struct actor *a, uint64_t foreign_seq);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "append.h"
 #include "index.h"
 #include "json.h"
 #include "readahead.h"
@@ -44,10 +45,18 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	err = timer_new(&s->worker, clock);
 	if (err != 0)
 		goto fail_indexes;
+	err = timer_new(&s->pump, clock);
+	if (err != 0)
+		goto fail_worker;
+	quota_init(&s->window, APPEND_WINDOW);
+	quota_init(&s->room, APPEND_STORE_BYTES);
+	atomic_init(&s->sweeping, false);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	*out = s;
 	return 0;
+fail_worker:
+	timer_free(s->worker);
 fail_indexes:
 	indexes_free(s->indexes);
 fail_cache:
@@ -82,9 +91,12 @@ store_free(struct store *s)
 	pthread_mutex_unlock(&s->lock);
 	indexes_stop(s->indexes);
 	readahead_end_all(s);
+	timer_free(s->pump);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
 	indexes_free(s->indexes);
+	quota_destroy(&s->window);
+	quota_destroy(&s->room);
 	cache_free(s->cache);
 	while ((link = table_pop(&s->namespaces)) != NULL)
 		free(container_of(link, struct known_ns, link));

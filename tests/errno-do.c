@@ -369,6 +369,60 @@ do_load(char **a)
 	return fd < 0 ? -1 : finish(fd, 0);
 }
 
+/* FILE PREFIX COUNT: the same, 20 events at a time, which count as acknowledged when fsync says so; an error is not the end. */
+static int
+do_load_fsync(char **a)
+{
+	enum { AT_ONCE = 20 };
+	int fd = open_with(a[0], APPEND);
+
+	for (long i = 1; fd >= 0 && i <= atol(a[2]); i += AT_ONCE) {
+		int rc = 0;
+
+		for (long k = i; rc == 0 && k < i + AT_ONCE; k++) {
+			char line[256];
+			int n = snprintf(line, sizeof(line), "{\"eventType\":\"Load\",\"id\":\"%s-%ld\"}\n", a[1], k);
+			rc = write_all(fd, line, (size_t)n);
+		}
+		if (fsync(fd) != 0 || rc != 0)
+			continue;
+		for (long k = i; k < i + AT_ONCE; k++)
+			fprintf(stderr, "%s-%ld\n", a[1], k);
+	}
+	return fd < 0 ? -1 : finish(fd, 0);
+}
+
+/* FILE STEP...: the outcome of each step, on one line: sync, close (both are tried again if they stand there again), !COMMAND for a
+ * shell, which has no outcome, or a line to write. */
+static int
+do_steps(char **a)
+{
+	int fd = open_with(a[0], APPEND), rc;
+
+	for (char **step = a + 1; fd >= 0 && *step != NULL; step++) {
+		char line[4096];
+		int n = snprintf(line, sizeof(line), "%s\n", *step);
+
+		if ((*step)[0] == '!') {
+			if (system(*step + 1) != 0)
+				usage(*step);
+			continue;
+		}
+		if (strcmp(*step, "sync") == 0) {
+			rc = fsync(fd);
+		} else if (strcmp(*step, "close") == 0) {
+			/* The first of two descriptors: the file stays open. */
+			int copy = dup(fd);
+			rc = close(copy);
+		} else {
+			rc = write(fd, line, (size_t)n) == n ? 0 : -1;
+		}
+		printf("%s ", rc == 0 ? "OK" : strerrorname_np(errno));
+		fflush(stdout);
+	}
+	return fd < 0 ? -1 : finish(fd, 0);
+}
+
 static void
 nothing(int signal)
 {
@@ -439,6 +493,7 @@ static const struct operation {
 	{ "insist", do_insist, 2, "FILE TEXT..." },
 	{ "link", do_link, 2, "FILE NEW" },
 	{ "load", do_load, 5, "FILE PREFIX COUNT SECONDS retry|once" },
+	{ "load-fsync", do_load_fsync, 3, "FILE PREFIX COUNT" },
 	{ "mkdir", do_mkdir, 1, "DIR" },
 	{ "mkfifo", do_mkfifo, 1, "FILE" },
 	{ "mmap", do_mmap, 1, "FILE" },
@@ -452,6 +507,7 @@ static const struct operation {
 	{ "setxattr", do_setxattr, 3, "FILE NAME VALUE" },
 	{ "signals", do_signals, 3, "FILE COUNT MICROSECONDS" },
 	{ "stat", do_stat, 1, "FILE" },
+	{ "steps", do_steps, 2, "FILE STEP..." },
 	{ "symlink", do_symlink, 2, "TARGET NEW" },
 	{ "truncate", do_truncate, 2, "FILE SIZE" },
 	{ "unappend", do_unappend, 2, "FILE TEXT" },

@@ -21,6 +21,7 @@ contract_run(const struct contract *c, const struct check_test *extra, size_t ex
 		size_t count;
 	} parts[] = {
 		{ contract_append_tests, contract_append_count },
+		{ contract_async_tests, contract_async_count },
 		{ contract_ids_tests, contract_ids_count },
 		{ contract_read_tests, contract_read_count },
 		{ contract_broken_tests, contract_broken_count },

@@ -76,6 +76,7 @@ struct pending {
 	struct append append;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
+	bool answered;
 	bool ended;
 	unsigned rank;
 	int err;
@@ -96,6 +97,43 @@ on_done(struct append *ap, int err)
 	p->err = err;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
+}
+
+static void
+on_accepted(struct append *ap)
+{
+	struct pending *p = ap->user;
+
+	pthread_mutex_lock(&p->lock);
+	CHECK(!p->ended && !p->answered);
+	CHECK(ap->consumed > 0);
+	p->answered = true;
+	pthread_mutex_unlock(&p->lock);
+}
+
+struct pending *
+append_start_async(struct actor *a, const char *data, size_t size, struct append_chain *chain)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	p->data = malloc(size + 1);
+	memcpy(p->data, data, size);
+	p->append = (struct append){ .data = p->data, .size = size, .done = on_done, .user = p };
+	p->append.accepted = on_accepted;
+	p->append.chain = chain;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	actor_append(a, &p->append);
+	return p;
+}
+
+bool
+append_answered(struct pending *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool answered = p->answered;
+	pthread_mutex_unlock(&p->lock);
+	return answered;
 }
 
 static struct pending *

@@ -40,6 +40,9 @@ struct outcome append(struct actor *a, const char *lines);
 struct pending;
 struct pending *append_start(struct actor *a, const char *lines); /* lines are copied */
 struct pending *append_start_cancelled(struct actor *a, const char *lines); /* given up before it begins */
+/* One that may be answered before it is stored. chain may be NULL. */
+struct pending *append_start_async(struct actor *a, const char *data, size_t size, struct append_chain *chain);
+bool append_answered(struct pending *p);
 struct append *append_handle(struct pending *p);
 bool append_ended(struct pending *p);
 /* When it ended among all that were started by append_start, from 1. Only once it has ended. */
@@ -75,6 +78,8 @@ char *many_lines(size_t size, size_t line_len);
 /* The parts of the suite. */
 extern const struct check_test contract_append_tests[];
 extern const size_t contract_append_count;
+extern const struct check_test contract_async_tests[];
+extern const size_t contract_async_count;
 extern const struct check_test contract_ids_tests[];
 extern const size_t contract_ids_count;
 extern const struct check_test contract_read_tests[];

@@ -55,7 +55,9 @@ put_line(struct thread *t, unsigned i, unsigned l, bool id, uint64_t version, st
 static int
 try_once(struct thread *t, struct actor *a, const char *lines)
 {
-	struct pending *p = append_start(a, lines);
+	bool async = t->storm->async && roll(t, 2) == 0;
+	struct pending *p =
+	    async ? append_start_async(a, lines, strlen(lines), NULL) : append_start(a, lines);
 
 	if (t->storm->cancel && roll(t, 10) == 0)
 		actor_append_cancel(a, append_handle(p));

@@ -21,6 +21,7 @@ struct storm {
 	unsigned actors;
 	uint64_t seed;
 	bool cancel; /* also cancel appends at random */
+	bool async;  /* half of them may be answered before they are stored */
 };
 
 /*

@@ -1,6 +1,8 @@
 /* Open actors without FUSE, on the memory store: flags, lines, owners, imports, versions, closing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "check.h"
 #include "fs/env.h"
@@ -23,16 +25,36 @@ make_actor(void)
 }
 
 static void
-begin(void)
+begin_on(struct backend *backend)
 {
 	struct store_options options = { .timeout_ns = NS_PER_SEC, .cache_bytes = 1 << 20 };
-	struct backend *backend;
 
 	env = (struct fs_env){ .clock = clock_system() };
-	REQUIRE(memory_new(&backend, env.clock) == 0);
 	REQUIRE(store_new(&env.store, backend, env.clock, NULL, &options) == 0);
 	REQUIRE(files_new(&env.files) == 0);
 	make_actor();
+}
+
+static void
+begin(void)
+{
+	struct backend *backend;
+
+	REQUIRE(memory_new(&backend, clock_system()) == 0);
+	begin_on(backend);
+}
+
+/* commit=async, on a store whose publish goes wrong as the rule says. */
+static void
+begin_async(const struct fault_rule *rule)
+{
+	struct faulty_options options = { .rules = rule, .rule_count = rule != NULL };
+	struct backend *memory, *backend;
+
+	REQUIRE(memory_new(&memory, clock_system()) == 0);
+	REQUIRE(faulty_new(&backend, memory, true, clock_system(), &options) == 0);
+	begin_on(backend);
+	env.options.commit_async = true;
 }
 
 static void
@@ -335,8 +357,195 @@ TEST(the_last_close_and_the_drain_commit)
 	end();
 }
 
+/* An operation that may end later; waited for by the test. */
+struct late {
+	struct file_op op;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done, dropped;
+	int err;
+	size_t written;
+};
+
+static void
+late_done(struct file_op *op, int err, size_t written)
+{
+	struct late *l = op->user;
+
+	pthread_mutex_lock(&l->lock);
+	CHECK(!l->done && !l->dropped);
+	l->done = true;
+	l->err = err;
+	l->written = written;
+	pthread_cond_broadcast(&l->wake);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void
+late_drop(struct file_op *op)
+{
+	struct late *l = op->user;
+
+	pthread_mutex_lock(&l->lock);
+	CHECK(l->done && !l->dropped);
+	l->dropped = true;
+	pthread_cond_broadcast(&l->wake);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static struct late *
+submit(struct file *f, enum file_op_kind kind, const char *text, uint64_t owner)
+{
+	struct late *l = calloc(1, sizeof(*l));
+
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->wake, NULL);
+	l->op = (struct file_op){ .file = f, .kind = kind, .data = text, .owner = owner, .appending = true };
+	l->op.size = text != NULL ? strlen(text) : 0;
+	l->op.done = late_done;
+	l->op.drop = late_drop;
+	l->op.user = l;
+	file_submit(&l->op);
+	return l;
+}
+
+static int
+answer_of(struct late *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (!l->done)
+		pthread_cond_wait(&l->wake, &l->lock);
+	int err = l->err;
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+/* Wait until it is over, and what it said. */
+static int
+over(struct late *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (!l->dropped)
+		pthread_cond_wait(&l->wake, &l->lock);
+	int err = l->err;
+	pthread_mutex_unlock(&l->lock);
+	free(l);
+	return err;
+}
+
+/* Late enough for all that is written behind it. */
+static const struct fault_rule second_is_refused = { FAULT_PUBLISH, FAULT_DROP, 2, 1, -ENOSPC, 200 * NS_PER_MS };
+
+TEST(async_writes_end_before_they_are_stored)
+{
+	struct file *f;
+	struct late *w[50];
+
+	begin_async(NULL);
+	f = opened(O_WRONLY | O_APPEND, true);
+	for (int i = 0; i < 50; i++) {
+		w[i] = submit(f, FILE_WRITE, "line\n", 1);
+		CHECK_EQ_INT(answer_of(w[i]), 0);
+		CHECK_EQ_UINT(w[i]->written, 5);
+	}
+	CHECK_EQ_INT(over(submit(f, FILE_WRITE, "unfinished", 1)), 0);
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
+	CHECK_EQ_UINT(file_version(f), 51);
+	for (int i = 0; i < 50; i++)
+		CHECK_EQ_INT(over(w[i]), 0);
+	CHECK_EQ_UINT(events(), 51);
+	/* Malformed lines fail in their own write. */
+	CHECK_EQ_INT(over(submit(f, FILE_WRITE, "{\n", 1)), -EINVAL);
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
+	end();
+}
+
+/* One event is stored; then one is refused while others are written behind it. */
+static struct file *
+with_a_failure(struct late *late[3])
+{
+	struct file *f;
+
+	begin_async(&second_is_refused);
+	f = opened(O_WRONLY | O_APPEND, true);
+	late[0] = submit(f, FILE_WRITE, "stored\n", 1);
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
+	CHECK_EQ_INT(over(late[0]), 0);
+	/* An id of its own makes it go alone, so that what is behind it is not tried with it. */
+	late[0] = submit(f, FILE_WRITE, "{\"eventType\":\"T\",\"id\":\"x\"}\n", 1);
+	late[1] = submit(f, FILE_WRITE, "behind it\n", 1);
+	late[2] = submit(f, FILE_WRITE, "behind it\n", 1);
+	return f;
+}
+
+TEST(an_async_error_is_told_once_by_sync)
+{
+	struct late *late[3];
+	struct file *f = with_a_failure(late);
+
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), -ENOSPC);
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
+	for (int i = 0; i < 3; i++)
+		over(late[i]);
+	CHECK_EQ_UINT(events(), 1);
+	struct late *w = submit(f, FILE_WRITE, "goes on\n", 1);
+	CHECK_EQ_INT(over(submit(f, FILE_FLUSH, NULL, 1)), 0);
+	CHECK_EQ_INT(over(w), 0);
+	CHECK_EQ_UINT(events(), 2);
+	end();
+}
+
+TEST(an_async_error_is_told_once_by_a_write)
+{
+	struct late *late[3];
+	struct file *f = with_a_failure(late);
+
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ_INT(over(late[i]), 0);
+	CHECK_EQ_INT(over(submit(f, FILE_WRITE, "not stored\n", 1)), -ENOSPC);
+	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
+	CHECK_EQ_UINT(events(), 1);
+	end();
+}
+
+TEST(an_async_error_is_told_to_the_last_writer_only)
+{
+	struct late *late[3];
+	struct file *f = with_a_failure(late);
+
+	CHECK_EQ_INT(over(submit(f, FILE_WRITE, "a start behind it", 1)), 0);
+	CHECK_EQ_INT(over(submit(f, FILE_FLUSH, NULL, 2)), 0);
+	CHECK_EQ_INT(over(submit(f, FILE_FLUSH, NULL, 1)), -ENOSPC);
+	CHECK_EQ_INT(over(submit(f, FILE_FLUSH, NULL, 1)), 0);
+	for (int i = 0; i < 3; i++)
+		over(late[i]);
+	CHECK_EQ_UINT(events(), 1);
+	end();
+}
+
+TEST(closing_waits_for_what_was_answered)
+{
+	static const struct fault_rule slow = { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, 30 * NS_PER_MS };
+	struct late *w[3];
+	struct file *f;
+
+	begin_async(&slow);
+	f = opened(O_WRONLY | O_APPEND, true);
+	for (int i = 0; i < 3; i++)
+		w[i] = submit(f, FILE_WRITE, "line\n", 1);
+	CHECK_EQ_INT(over(submit(f, FILE_WRITE, "and a rest", 1)), 0);
+	files_drain(env.files);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ_INT(over(w[i]), 0);
+	CHECK_EQ_UINT(events(), 4);
+	end();
+}
+
 TESTS(T(flags_are_those_of_an_append_only_file), T(lines_are_committed_when_their_newline_comes),
     T(a_start_whose_rest_was_refused_is_not_committed), T(a_flush_commits_for_the_last_writer_only),
     T(an_import_has_no_gaps), T(without_append_mode_nothing_is_written), T(reading_sees_what_was_appended_meanwhile),
     T(an_open_sees_what_another_node_has_appended),
-    T(what_is_cancelled_but_need_not_wait_is_stored), T(the_last_close_and_the_drain_commit))
+    T(what_is_cancelled_but_need_not_wait_is_stored), T(the_last_close_and_the_drain_commit),
+    T(async_writes_end_before_they_are_stored), T(an_async_error_is_told_once_by_sync),
+    T(an_async_error_is_told_once_by_a_write), T(an_async_error_is_told_to_the_last_writer_only),
+    T(closing_waits_for_what_was_answered))

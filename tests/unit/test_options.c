@@ -79,13 +79,13 @@ TEST(every_option)
 
 	REQUIRE(PARSE("--nats", "nats://u:p@h1:4222,h2", "--replicas=3", "/m", "--node-id", "n1", "--state-dir=/s",
 		    "-f", "-o", "timeout=0.25,consistency=eventual,prefix=Xy9,uid=7,gid=8,umask=027,allow_other",
-		    "-oro,creds=/c,tlsca=ca,tlscert=crt,tlskey=key,log=/l,cache_size=64M") == 0);
+		    "-oro,commit=async,creds=/c,tlsca=ca,tlscert=crt,tlskey=key,log=/l,cache_size=64M") == 0);
 	CHECK_EQ_STR(o.nats, "nats://u:p@h1:4222,h2");
 	CHECK_EQ_INT(o.replicas, 3);
 	CHECK_EQ_STR(o.mountpoint, "/m");
 	CHECK_EQ_STR(o.node_id, "n1");
 	CHECK_EQ_STR(o.state_dir, "/s");
-	CHECK(o.foreground && o.eventual && o.read_only && o.set_uid && o.set_gid && o.set_umask);
+	CHECK(o.foreground && o.eventual && o.commit_async && o.read_only && o.set_uid && o.set_gid && o.set_umask);
 	CHECK_EQ_INT(o.timeout_ns, 250000000);
 	CHECK_EQ_STR(o.prefix, "Xy9");
 	CHECK_EQ_UINT(o.uid, 7);
@@ -183,6 +183,8 @@ TEST(refused)
 	BAD("option 'ro' of -o takes no value", "/m", "-o", "ro=1");
 	BAD("bad value '2' of option '--replicas': it must be 1, 3 or 5", "/m", "--replicas", "2");
 	BAD("bad value 'disk' of option '--store': it must be jetstream or memory", "/m", "--store", "disk");
+	BAD("bad value 'later' of option 'commit': it must be sync or async", "/m", "-o", "commit=later");
+	BAD("option 'commit' of -o needs a value", "/m", "-o", "commit");
 	BAD("bad value 'strict' of option 'consistency': it must be close-to-open or eventual", "/m", "-o",
 	    "consistency=strict");
 	BAD("bad value 'a-b' of option 'prefix': it must be 1 to 32 letters and digits", "/m", "-o", "prefix=a-b");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../../store/append.h"
 #include "../../store/memory.h"
 #include "../faults/faulty.h"
 #include "contract.h"
@@ -331,6 +332,129 @@ TEST(cancelled_after_it_was_sent)
 	node_close(&n);
 }
 
+/* Appends that are queued behind one whose publish is late, and the calls of publish that all of them take. */
+static void
+grouped(const struct fault_rule *rules, size_t count, const char *const *lines, size_t many, uint64_t publishes)
+{
+	struct node n;
+	struct pending *p[8];
+	struct buf all = { 0 };
+	struct head end;
+	char text[64];
+
+	REQUIRE(scripted(&n, NULL, rules, count, 2000 * MS));
+	for (size_t i = 0; i < many; i++)
+		p[i] = append_start(n.a, lines[i]);
+	for (size_t i = 0; i < many; i++) {
+		struct outcome o = append_wait(p[i]);
+		CHECK_EQ_INT(o.err, 0);
+		CHECK_EQ_UINT(o.version, i + 1);
+		CHECK_EQ_UINT(o.consumed, strlen(lines[i]));
+	}
+	CHECK_EQ_UINT(faulty_calls(n.backend, FAULT_PUBLISH), publishes);
+	check_chain(shared, n.ns, "a", &all, &end);
+	CHECK_EQ_UINT(end.count, many);
+	for (size_t i = 0; i < many; i++) {
+		snprintf(text, sizeof(text), "{\"version\":%zu,", i + 1);
+		CHECK_EQ_UINT(count_text(&all, text), 1);
+	}
+	buf_free(&all);
+	node_close(&n);
+}
+
+static const char *const plain[] = { "one", "two", "three", "four", "five" };
+
+TEST(what_waits_is_committed_together)
+{
+	static const struct fault_rule late[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 1, 0, 100 * MS } };
+
+	grouped(late, 1, plain, MANY(plain), 2);
+}
+
+TEST(ids_and_versions_go_alone)
+{
+	static const struct fault_rule late[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 1, 0, 100 * MS } };
+	static const char *const lines[] = { "one", "two", "three", "{\"eventType\":\"T\",\"id\":\"x\"}",
+		"{\"eventType\":\"T\",\"version\":5}", "six", "seven" };
+
+	grouped(late, 1, lines, MANY(lines), 5);
+}
+
+TEST(a_group_whose_acknowledgement_is_lost)
+{
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 1, 0, 100 * MS },
+		{ FAULT_PUBLISH, FAULT_LOSE_ACK, 2, 1, -ETIMEDOUT, 0 } };
+
+	grouped(rules, MANY(rules), plain, MANY(plain), 2);
+}
+
+TEST(a_group_that_is_lost)
+{
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 1, 0, 100 * MS },
+		{ FAULT_PUBLISH, FAULT_DROP, 2, 1, -ETIMEDOUT, 0 } };
+
+	grouped(rules, MANY(rules), plain, MANY(plain), 3);
+}
+
+TEST(a_group_that_is_too_large_as_a_whole)
+{
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 1, 0, 100 * MS },
+		{ FAULT_PUBLISH, FAULT_REFUSE, 2, 1, -EMSGSIZE, 0 } };
+
+	/* The group in vain, its first alone, the others. */
+	grouped(rules, MANY(rules), plain, MANY(plain), 4);
+}
+
+/* The window lets in so many publishes of as many actors, the others in turn. */
+TEST(publishes_in_flight_are_bounded)
+{
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, 600 * MS } };
+	enum { ACTORS = APPEND_WINDOW + 40 };
+	static struct actor *actors[ACTORS];
+	static struct pending *p[ACTORS];
+	struct node n;
+	char name[32];
+
+	REQUIRE(scripted(&n, NULL, rules, 1, 5000 * MS));
+	for (unsigned i = 0; i < ACTORS; i++) {
+		snprintf(name, sizeof(name), "actor-%u", i);
+		REQUIRE(actor_get(n.store, n.ns, name, &actors[i]) == 0);
+		p[i] = append_start(actors[i], "x");
+	}
+	CHECK_EQ_UINT(faulty_calls(n.backend, FAULT_PUBLISH), APPEND_WINDOW);
+	for (unsigned i = 0; i < ACTORS; i++) {
+		CHECK_EQ_INT(append_wait(p[i]).err, 0);
+		actor_put(actors[i]);
+	}
+	node_close(&n);
+}
+
+/* What waits for the window ends when its time is over. */
+TEST(waiting_for_the_window_ends)
+{
+	static const struct fault_rule rules[] = { { FAULT_PUBLISH, FAULT_DROP, 1, 0, -ETIMEDOUT, 1000 * MS } };
+	enum { ACTORS = APPEND_WINDOW + 8 };
+	static struct actor *actors[ACTORS];
+	static struct pending *p[ACTORS];
+	struct node n;
+	char name[32];
+
+	REQUIRE(scripted(&n, NULL, rules, 1, 200 * MS));
+	for (unsigned i = 0; i < ACTORS; i++) {
+		snprintf(name, sizeof(name), "actor-%u", i);
+		REQUIRE(actor_get(n.store, n.ns, name, &actors[i]) == 0);
+		p[i] = append_start(actors[i], "x");
+	}
+	for (unsigned i = ACTORS; i-- > APPEND_WINDOW;)
+		CHECK_EQ_INT(append_wait(p[i]).err, -ETIMEDOUT);
+	for (unsigned i = 0; i < ACTORS; i++)
+		actor_put(actors[i]);
+	/* Those in flight end with the backend. */
+	node_close(&n);
+	for (unsigned i = 0; i < APPEND_WINDOW; i++)
+		CHECK_EQ_INT(append_wait(p[i]).err, -ETIMEDOUT);
+}
+
 /* Far more than a stack would hold if each began the next. */
 TEST(a_long_queue)
 {
@@ -385,7 +509,12 @@ static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_pub
 	T(an_unknown_outcome_and_another_writer), T(creation_markers_survive), T(nothing_is_stored_after_a_refusal),
 	T(a_refusal_after_an_unknown_outcome_is_unknown), T(no_answer_at_all_times_out), T(refused_without_a_cause),
 	T(away_for_a_while), T(away_for_too_long), T(cancelled_before_it_was_sent), T(cancelled_before_it_began), T(cancelled_after_it_was_sent),
-	T(a_long_queue), T(a_replica_that_lags) };
+	T(what_waits_is_committed_together), T(ids_and_versions_go_alone),
+	    T(a_group_whose_acknowledgement_is_lost), T(a_group_that_is_lost),
+	    T(a_group_that_is_too_large_as_a_whole), T(publishes_in_flight_are_bounded), T(waiting_for_the_window_ends),
+	    T(what_waits_is_committed_together), T(ids_and_versions_go_alone), T(a_group_whose_acknowledgement_is_lost),
+	T(a_group_that_is_lost), T(a_group_that_is_too_large_as_a_whole), T(publishes_in_flight_are_bounded),
+	T(waiting_for_the_window_ends), T(a_long_queue), T(a_replica_that_lags) };
 
 int
 main(int argc, char **argv)

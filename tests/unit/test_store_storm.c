@@ -61,4 +61,32 @@ TEST(mostly_unknown)
 	storm(s, &faults);
 }
 
-TESTS(T(no_faults), T(everything_at_once), T(short_of_time), T(mostly_unknown))
+/* Many threads on one actor: most appends share their record with others, and are answered before it is stored. */
+TEST(groups)
+{
+	static const struct fault_rule slow = { FAULT_PUBLISH, FAULT_DELAY, 1, 0, 0, MS };
+	static const struct faulty_options faults = { .rules = &slow, .rule_count = 1 };
+	const struct storm s = { .timeout_ns = 5000 * MS, .threads = 8, .appends = 60, .actors = 1, .async = true };
+
+	storm(s, &faults);
+}
+
+TEST(groups_and_everything_at_once)
+{
+	static const struct faulty_options faults = { .per_mille = 200, .delay_max_ns = 3 * MS, .refusals = true };
+	const struct storm s = { .timeout_ns = 300 * MS, .threads = 8, .appends = 60, .actors = 2, .cancel = true,
+		.async = true };
+
+	storm(s, &faults);
+}
+
+TEST(groups_short_of_time)
+{
+	static const struct faulty_options faults = { .per_mille = 300, .delay_max_ns = 20 * MS, .refusals = true };
+	const struct storm s = { .timeout_ns = 40 * MS, .threads = 8, .appends = 20, .actors = 1, .async = true };
+
+	storm(s, &faults);
+}
+
+TESTS(T(no_faults), T(everything_at_once), T(short_of_time), T(mostly_unknown), T(groups),
+    T(groups_and_everything_at_once), T(groups_short_of_time))
