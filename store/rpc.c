@@ -9,7 +9,11 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "rpc_lane.h"
 #include "rpc_spent.h"
+
+/* Behind the inbox stands which way a request went and its reply comes, by the usual connection or by the lane. */
+#define INBOX_WAY_LEN 2
 
 /* A reply names the slot and its generation, so that one that comes too late never meets the slot's next user. */
 struct slot {
@@ -19,6 +23,7 @@ struct slot {
 	uint64_t subject_hash;
 	uint32_t generation;
 	uint32_t next_free;
+	bool on_lane; /* sent over the lane, and lost with it */
 };
 
 struct waiting {
@@ -36,7 +41,9 @@ struct rpc {
 	struct logger *lg;
 	natsConnection *nc;
 	natsSubscription *inbox_sub;
+	struct lane *lane; /* NULL where it could not be started */
 	char inbox[64];
+	size_t inbox_len;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;
 	atomic_bool connected;
@@ -160,6 +167,13 @@ static bool
 slot_has_subject(const struct slot *s, const void *arg)
 {
 	return s->subject_hash == *(const uint64_t *)arg;
+}
+
+static bool
+slot_is_on_lane(const struct slot *s, const void *arg)
+{
+	(void)arg;
+	return s->on_lane;
 }
 
 static bool
@@ -297,20 +311,45 @@ reply_error(natsMsg *msg)
 	return natsMsg_IsNoResponders(msg) ? -EHOSTUNREACH : 0;
 }
 
+/* The number at *at, which a dot precedes, or false. */
+static bool
+get_number(const char **at, uint32_t *number)
+{
+	const char *p = *at;
+	uint64_t value = 0;
+
+	if (*p++ != '.' || *p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9' && value <= UINT32_MAX; p++)
+		value = value * 10 + (uint64_t)(*p - '0');
+	*at = p;
+	*number = (uint32_t)value;
+	return value <= UINT32_MAX;
+}
+
+/* msg is borrowed. */
+static void
+hand_on_reply(void *arg, natsMsg *msg)
+{
+	struct rpc *r = arg;
+	const char *at = natsMsg_GetSubject(msg) + r->inbox_len + INBOX_WAY_LEN;
+	struct slot held;
+	uint32_t index, generation;
+
+	if (!get_number(&at, &index) || !get_number(&at, &generation) || *at != '\0' ||
+	    !release(r, index, generation, &held))
+		return;
+	int err = reply_error(msg);
+	held.fn(held.arg, err, err == 0 ? msg : NULL);
+}
+
 static void
 on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
 	struct rpc *r = closure;
-	const char *subject = natsMsg_GetSubject(msg);
-	struct slot held;
-	uint32_t index, generation;
 
 	(void)nc, (void)sub;
-	if (sscanf(subject + strlen(r->inbox), ".%" SCNu32 ".%" SCNu32, &index, &generation) == 2 &&
-	    release(r, index, generation, &held)) {
-		int err = reply_error(msg);
-		held.fn(held.arg, err, err == 0 ? msg : NULL);
-	}
+	hand_on_reply(r, msg);
 	rpc_spent_add(&r->spent, msg);
 }
 
@@ -333,6 +372,8 @@ on_disconnected(natsConnection *nc, void *closure)
 	atomic_store(&r->connected, false);
 	if (!is_closed(r))
 		log_warn(r->lg, "the connection to NATS is lost; trying again until it is back");
+	if (r->lane != NULL)
+		lane_renew(r->lane);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	if (!is_closed(r) && r->on_disconnect != NULL)
 		r->on_disconnect(r->on_disconnect_arg);
@@ -415,14 +456,15 @@ static natsStatus
 subscribe(struct rpc *r)
 {
 	natsInbox *inbox = NULL;
-	char subject[sizeof(r->inbox) + 2];
+	char subject[sizeof(r->inbox) + INBOX_WAY_LEN + 2];
 
 	natsStatus s = natsInbox_Create(&inbox);
 	if (s != NATS_OK)
 		return s;
 	snprintf(r->inbox, sizeof(r->inbox), "%s", inbox);
 	natsInbox_Destroy(inbox);
-	snprintf(subject, sizeof(subject), "%s.>", r->inbox);
+	r->inbox_len = strlen(r->inbox);
+	snprintf(subject, sizeof(subject), "%s.u.>", r->inbox);
 	s = natsConnection_Subscribe(&r->inbox_sub, r->nc, subject, on_reply, r);
 	/* Whoever a reply woke may close and free everything before on_reply has returned, if that is not waited for. */
 	if (s == NATS_OK)
@@ -435,74 +477,6 @@ subscribe(struct rpc *r)
 		s = natsConnection_Flush(r->nc);
 	return s;
 }
-
-int
-rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer, struct logger *lg,
-    struct buf *why)
-{
-	struct rpc *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return -ENOMEM;
-	r->clock = clock;
-	r->timer = timer;
-	r->lg = lg;
-	r->on_disconnect = options->on_disconnect;
-	r->on_disconnect_arg = options->arg;
-	r->sweep_ns = INT64_MAX;
-	atomic_init(&r->connected, false);
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->closing, NULL);
-	rpc_spent_init(&r->spent);
-	natsStatus s = set_callbacks(r, options->nats);
-	if (s == NATS_OK)
-		s = natsConnection_Connect(&r->nc, options->nats);
-	if (s == NATS_OK) {
-		atomic_store(&r->connected, true);
-		s = subscribe(r);
-	}
-	if (s != NATS_OK) {
-		buf_printf(why, "cannot connect to NATS: %s", natsStatus_GetText(s));
-		if (r->nc != NULL)
-			rpc_close(r);
-		rpc_free(r);
-		return s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED ? -EACCES : -ENOTCONN;
-	}
-	*out = r;
-	return 0;
-}
-
-void
-rpc_close(struct rpc *r)
-{
-	pthread_mutex_lock(&r->lock);
-	r->closed = true;
-	pthread_mutex_unlock(&r->lock);
-	fail_slots(r, any_slot, NULL, -ENOTCONN);
-	call_all_waiting(r);
-	natsConnection_Close(r->nc);
-	pthread_mutex_lock(&r->lock);
-	while (!r->closed_cb || r->replies_on)
-		pthread_cond_wait(&r->closing, &r->lock);
-	pthread_mutex_unlock(&r->lock);
-	/* Only now that nothing is read any more: nats.c 3.4 frees a subscription that its reader is still filling. */
-	natsSubscription_Destroy(r->inbox_sub);
-}
-
-void
-rpc_free(struct rpc *r)
-{
-	if (r == NULL)
-		return;
-	natsConnection_Destroy(r->nc);
-	rpc_spent_free(&r->spent);
-	pthread_cond_destroy(&r->closing);
-	pthread_mutex_destroy(&r->lock);
-	free(r->slots);
-	free(r);
-}
-
-/* Requests */
 
 static int
 nats_errno(natsStatus s)
@@ -522,6 +496,127 @@ nats_errno(natsStatus s)
 	}
 }
 
+/* The server that the usual connection has: of all that are listed or were discovered the one that works. */
+static bool
+lane_url(void *arg, char *out, size_t size)
+{
+	struct rpc *r = arg;
+
+	return atomic_load(&r->connected) && natsConnection_GetConnectedUrl(r->nc, out, size) == NATS_OK &&
+	    out[0] != '\0';
+}
+
+static void
+on_lane_unsent(void *arg, uint64_t tag, natsStatus why)
+{
+	struct rpc *r = arg;
+	struct slot held;
+
+	if (release(r, (uint32_t)(tag >> 32), (uint32_t)tag, &held))
+		held.fn(held.arg, nats_errno(why), NULL);
+}
+
+static void
+on_lane_down(void *arg)
+{
+	fail_slots(arg, slot_is_on_lane, NULL, -ENOTCONN);
+}
+
+/* Takes the options. Without a lane everything goes over the usual connection. */
+static void
+start_lane(struct rpc *r, natsOptions *options)
+{
+	const struct lane_events events = { .url = lane_url,
+		.reply = hand_on_reply,
+		.unsent = on_lane_unsent,
+		.down = on_lane_down,
+		.error = on_error,
+		.arg = r };
+	char inbox[sizeof(r->inbox) + INBOX_WAY_LEN + 2];
+
+	snprintf(inbox, sizeof(inbox), "%s.l.>", r->inbox);
+	int err = lane_new(&r->lane, options, inbox, &r->spent, &events);
+	if (err == 0)
+		return;
+	log_warn(r->lg, "no second connection to NATS: %s", strerror(-err));
+	natsOptions_Destroy(options);
+}
+
+int
+rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer, struct logger *lg,
+    struct buf *why)
+{
+	struct rpc *r = calloc(1, sizeof(*r));
+
+	if (r == NULL) {
+		natsOptions_Destroy(options->nats);
+		return -ENOMEM;
+	}
+	r->clock = clock;
+	r->timer = timer;
+	r->lg = lg;
+	r->on_disconnect = options->on_disconnect;
+	r->on_disconnect_arg = options->arg;
+	r->sweep_ns = INT64_MAX;
+	atomic_init(&r->connected, false);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->closing, NULL);
+	rpc_spent_init(&r->spent);
+	natsStatus s = set_callbacks(r, options->nats);
+	if (s == NATS_OK)
+		s = natsConnection_Connect(&r->nc, options->nats);
+	if (s == NATS_OK) {
+		atomic_store(&r->connected, true);
+		s = subscribe(r);
+	}
+	if (s != NATS_OK) {
+		buf_printf(why, "cannot connect to NATS: %s", natsStatus_GetText(s));
+		natsOptions_Destroy(options->nats);
+		if (r->nc != NULL)
+			rpc_close(r);
+		rpc_free(r);
+		return s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED ? -EACCES : -ENOTCONN;
+	}
+	start_lane(r, options->nats);
+	*out = r;
+	return 0;
+}
+
+void
+rpc_close(struct rpc *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->closed = true;
+	pthread_mutex_unlock(&r->lock);
+	fail_slots(r, any_slot, NULL, -ENOTCONN);
+	call_all_waiting(r);
+	if (r->lane != NULL)
+		lane_stop(r->lane);
+	natsConnection_Close(r->nc);
+	pthread_mutex_lock(&r->lock);
+	while (!r->closed_cb || r->replies_on)
+		pthread_cond_wait(&r->closing, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+	/* Only now that nothing is read any more: nats.c 3.4 frees a subscription that its reader is still filling. */
+	natsSubscription_Destroy(r->inbox_sub);
+}
+
+void
+rpc_free(struct rpc *r)
+{
+	if (r == NULL)
+		return;
+	lane_free(r->lane);
+	natsConnection_Destroy(r->nc);
+	rpc_spent_free(&r->spent);
+	pthread_cond_destroy(&r->closing);
+	pthread_mutex_destroy(&r->lock);
+	free(r->slots);
+	free(r);
+}
+
+/* Requests */
+
 static int
 make_message(natsMsg **msg, const char *subject, const char *reply, const struct rpc_header *headers, size_t header_count,
     const void *data, size_t size)
@@ -533,13 +628,26 @@ make_message(natsMsg **msg, const char *subject, const char *reply, const struct
 	return nats_errno(s);
 }
 
+/* *msg is cleared if it was taken. */
+static int
+send_message(struct rpc *r, bool on_lane, natsMsg **msg, uint64_t tag)
+{
+	if (!on_lane)
+		return nats_errno(natsConnection_PublishMsg(r->nc, *msg));
+	if (!lane_send(r->lane, *msg, tag))
+		return -ENOTCONN;
+	*msg = NULL;
+	return 0;
+}
+
 void
 rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
     size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
 {
-	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns }, held;
+	bool on_lane = r->lane != NULL && lane_is_up(r->lane);
+	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns, .on_lane = on_lane }, held;
 	uint32_t index, generation;
-	char reply[sizeof(r->inbox) + 24];
+	char reply[sizeof(r->inbox) + INBOX_WAY_LEN + 24];
 	natsMsg *msg = NULL;
 
 	/* nats.c would keep it for later, and later it may not be wanted any more. */
@@ -548,7 +656,7 @@ rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers
 		fn(arg, err, NULL);
 		return;
 	}
-	snprintf(reply, sizeof(reply), "%s.%" PRIu32 ".%" PRIu32, r->inbox, index, generation);
+	snprintf(reply, sizeof(reply), "%s.%c.%" PRIu32 ".%" PRIu32, r->inbox, on_lane ? 'l' : 'u', index, generation);
 	request.subject_hash = XXH3_64bits(subject, strlen(subject));
 	err = make_message(&msg, subject, reply, headers, header_count, data, size);
 	if (err != 0) {
@@ -560,7 +668,7 @@ rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers
 	if (fill_slot(r, index, &request) && timer_at(r->timer, deadline_ns, sweep, r) != 0)
 		err = -ENOMEM;
 	if (err == 0)
-		err = nats_errno(natsConnection_PublishMsg(r->nc, msg));
+		err = send_message(r, on_lane, &msg, (uint64_t)index << 32 | generation);
 	rpc_spent_add(&r->spent, msg);
 	/* A disconnect that came after the slot was filled and before it was looked at has ended it already. */
 	if (err == 0 && !atomic_load(&r->connected))
