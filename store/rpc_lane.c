@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+
+/* Requests under way at most. */
+#define WAYS 192
 
 /* After so many bytes of payload what has been put together is sent, however much more there is. */
 #define PUSH_BYTES (256 * 1024)
@@ -28,6 +32,14 @@
  */
 extern void natsConnection_ProcessCloseEvent(natsSock *socket) __attribute__((weak));
 extern void natsConnection_ProcessDetachedEvent(natsConnection *nc) __attribute__((weak));
+
+enum way_state { WAY_FREE, WAY_TAKEN, WAY_LATE };
+
+struct way {
+	natsSubscription *sub;
+	enum way_state state;
+	uint64_t tag;
+};
 
 struct item {
 	natsMsg *msg;
@@ -50,7 +62,6 @@ struct lane {
 
 	/* The connection. Set and cleared by the lane's thread while nobody sends; senders use it while `sending`. */
 	natsConnection *nc;
-	natsSubscription *sub;
 	natsSock socket; /* nats.c's */
 	int fd;          /* a copy of it, which does not become something else when nats.c closes its own */
 
@@ -66,6 +77,11 @@ struct lane {
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
 	pthread_t self; /* the lane's thread, once it runs */
+	struct way ways[WAYS]; /* sub is only used by the lane's thread */
+	uint32_t free[WAYS];
+	uint32_t free_count;
+	uint32_t late_count;
+	uint32_t life; /* counts the connections, from 1 */
 	bool sending; /* some thread sends what is queued; the others leave theirs to it */
 	struct items queue;
 	struct items spare; /* an empty list, for its memory */
@@ -152,16 +168,19 @@ on_closed(natsConnection *nc, void *closure)
 
 /* Sending */
 
-/* Write what nats.c has put together. patient: wait for room in the socket. */
+/* Write what nats.c has put together, if that is anything: to write nothing would look to it like a lost connection.
+ * patient: wait for room in the socket. */
 static void
 push(struct lane *l, bool patient)
 {
 	struct pollfd room = { .fd = l->fd, .events = POLLOUT };
 
-	natsConnection_ProcessWriteEvent(l->nc);
+	if (atomic_load(&l->unwritten))
+		natsConnection_ProcessWriteEvent(l->nc);
 	while (patient && atomic_load(&l->unwritten) && !atomic_load(&l->gone)) {
 		poll(&room, 1, FULL_MS);
-		natsConnection_ProcessWriteEvent(l->nc);
+		if (atomic_load(&l->unwritten))
+			natsConnection_ProcessWriteEvent(l->nc);
 	}
 }
 
@@ -176,7 +195,7 @@ send_items(struct lane *l, const struct items *items, bool patient)
 		bytes += natsMsg_GetDataLength(msg);
 		rpc_spent_add(l->spent, msg);
 		if (s != NATS_OK)
-			l->events.unsent(l->events.arg, items->list[i].tag, s);
+			l->events.failed(l->events.arg, items->list[i].tag, s);
 		if (bytes >= PUSH_BYTES) {
 			push(l, patient);
 			bytes = 0;
@@ -228,20 +247,59 @@ enqueue_locked(struct lane *l, natsMsg *msg, uint64_t tag)
 }
 
 bool
-lane_send(struct lane *l, natsMsg *msg, uint64_t tag)
+lane_send(struct lane *l, struct lane_way way, natsMsg *msg, uint64_t tag)
 {
 	pthread_mutex_lock(&l->lock);
-	bool taken = atomic_load(&l->up) && enqueue_locked(l, msg, tag);
+	bool taken = atomic_load(&l->up) && way.life == l->life && enqueue_locked(l, msg, tag);
+	if (taken)
+		l->ways[way.index].tag = tag;
 	if (taken && !l->sending && !pthread_equal(pthread_self(), l->self))
 		send_queued_locked(l, true);
 	pthread_mutex_unlock(&l->lock);
 	return taken;
 }
 
-bool
-lane_is_up(struct lane *l)
+/* Ways */
+
+struct lane_way
+lane_take(struct lane *l)
 {
-	return atomic_load(&l->up);
+	struct lane_way way = { 0 };
+
+	if (!atomic_load(&l->up))
+		return way;
+	pthread_mutex_lock(&l->lock);
+	bool used_up = l->late_count == WAYS;
+	if (l->free_count > 0 && atomic_load(&l->up)) {
+		way = (struct lane_way){ l->free[--l->free_count], l->life };
+		l->ways[way.index].state = WAY_TAKEN;
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (used_up)
+		lane_renew(l);
+	return way;
+}
+
+static void
+free_way_locked(struct lane *l, uint32_t index)
+{
+	l->ways[index].state = WAY_FREE;
+	l->free[l->free_count++] = index;
+}
+
+void
+lane_give_back(struct lane *l, struct lane_way way, bool answered)
+{
+	pthread_mutex_lock(&l->lock);
+	if (way.life == l->life && l->ways[way.index].state == WAY_TAKEN) {
+		if (answered) {
+			free_way_locked(l, way.index);
+		} else {
+			l->ways[way.index].state = WAY_LATE;
+			l->late_count++;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* The lane's thread */
@@ -249,11 +307,19 @@ lane_is_up(struct lane *l)
 static natsStatus
 subscribe(struct lane *l)
 {
-	natsStatus s = natsConnection_SubscribeSync(&l->sub, l->nc, l->inbox);
+	natsStatus s = NATS_OK;
+	char subject[256];
 
-	/* A dropped reply would look like a lost one; what is under way is bounded by who asks. */
-	if (s == NATS_OK)
-		s = natsSubscription_SetPendingLimits(l->sub, -1, -1);
+	pthread_mutex_lock(&l->lock);
+	l->life = l->life == UINT32_MAX ? 1 : l->life + 1;
+	l->free_count = l->late_count = 0;
+	for (uint32_t i = WAYS; i-- > 0;)
+		free_way_locked(l, i);
+	pthread_mutex_unlock(&l->lock);
+	for (uint32_t i = 0; s == NATS_OK && i < WAYS; i++) {
+		snprintf(subject, sizeof(subject), "%s.%" PRIu32 ".>", l->inbox, i);
+		s = natsConnection_SubscribeSync(&l->ways[i].sub, l->nc, subject);
+	}
 	return s;
 }
 
@@ -274,7 +340,7 @@ connect_lane(struct lane *l)
 	l->open = connected;
 	pthread_mutex_unlock(&l->lock);
 	if (connected && subscribe(l) == NATS_OK)
-		natsConnection_ProcessWriteEvent(l->nc);
+		push(l, false);
 	else
 		atomic_store(&l->gone, true);
 	atomic_fetch_sub(&l->looking, 1);
@@ -282,17 +348,44 @@ connect_lane(struct lane *l)
 	return connected;
 }
 
+/* A reply has come on the way, or word that there is none: msg, or why there is not. */
+static void
+hand_on(struct lane *l, struct way *w, natsStatus s, natsMsg *msg)
+{
+	pthread_mutex_lock(&l->lock);
+	bool late = w->state == WAY_LATE;
+	uint64_t tag = w->tag;
+	if (late) {
+		free_way_locked(l, (uint32_t)(w - l->ways));
+		l->late_count--;
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (s == NATS_OK)
+		l->events.reply(l->events.arg, msg);
+	else if (!late)
+		l->events.failed(l->events.arg, tag, s);
+	rpc_spent_add(l->spent, msg);
+}
+
 static void
 hand_on_replies(struct lane *l)
 {
-	int count = 0;
-	natsMsg *msg;
+	uint32_t waiting[WAYS], count = 0;
 
-	if (natsSubscription_GetPending(l->sub, &count, NULL) != NATS_OK)
-		return;
-	for (; count > 0 && natsSubscription_NextMsg(&msg, l->sub, 0) == NATS_OK; count--) {
-		l->events.reply(l->events.arg, msg);
-		rpc_spent_add(l->spent, msg);
+	pthread_mutex_lock(&l->lock);
+	for (uint32_t i = 0; i < WAYS; i++)
+		if (l->ways[i].state != WAY_FREE)
+			waiting[count++] = i;
+	pthread_mutex_unlock(&l->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		struct way *w = &l->ways[waiting[i]];
+		natsMsg *msg = NULL;
+		uint64_t pending = 0;
+		if (natsSubscription_QueuedMsgs(w->sub, &pending) != NATS_OK || pending == 0)
+			continue;
+		natsStatus s = natsSubscription_NextMsg(&msg, w->sub, 0);
+		if (s == NATS_OK || s == NATS_NO_RESPONDERS)
+			hand_on(l, w, s, msg);
 	}
 }
 
@@ -360,10 +453,12 @@ disconnect(struct lane *l)
 		natsConnection_ProcessCloseEvent(&l->socket);
 	if (natsConnection_ProcessDetachedEvent != NULL)
 		natsConnection_ProcessDetachedEvent(l->nc);
-	natsSubscription_Destroy(l->sub);
+	for (int i = 0; i < WAYS; i++) {
+		natsSubscription_Destroy(l->ways[i].sub);
+		l->ways[i].sub = NULL;
+	}
 	natsConnection_Destroy(l->nc);
 	close(l->fd);
-	l->sub = NULL;
 	l->nc = NULL;
 }
 
