@@ -144,6 +144,10 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 		ask_for_stream(op, on_publish_stream);
 		return;
 	}
+	if (err == 0 && js_api_plain_ack(reply, &seq)) {
+		publish_done(op, 0, seq, false);
+		return;
+	}
 	if (err == 0)
 		err = js_api_parse(op->js->lg, reply, &ack);
 	if (err == -ESTALE && op->prev_seq != 0 && js_api_refused_for_none(reply)) {
