@@ -531,9 +531,12 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 
 	int err = js_options_make(&rpc.nats, options, why);
 	if (err == 0)
+		err = js_options_make(&rpc.lane, options, why);
+	if (err == 0)
 		err = rpc_new(&js->rpc, &rpc, js->clock, js->timer, js->lg, why);
 	else
-		natsOptions_Destroy(rpc.nats);
+		natsOptions_Destroy(rpc.lane);
+	natsOptions_Destroy(rpc.nats);
 	rpc.nats = NULL;
 	if (err == 0)
 		err = js_options_make(&rpc.nats, options, why);

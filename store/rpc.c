@@ -33,7 +33,7 @@ struct rpc {
 	struct logger *lg;
 	natsConnection *nc;
 	natsSubscription *inbox_sub;
-	struct lane *lane; /* NULL where it could not be started */
+	struct lane *lane; /* NULL where none was asked for, or it could not be started */
 	char inbox[INBOX_MAX];
 	size_t inbox_len;
 	void (*on_disconnect)(void *arg);
@@ -440,7 +440,7 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	struct rpc *r = calloc(1, sizeof(*r));
 
 	if (r == NULL) {
-		natsOptions_Destroy(options->nats);
+		natsOptions_Destroy(options->lane);
 		return -ENOMEM;
 	}
 	r->clock = clock;
@@ -462,13 +462,14 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	}
 	if (s != NATS_OK) {
 		buf_printf(why, "cannot connect to NATS: %s", natsStatus_GetText(s));
-		natsOptions_Destroy(options->nats);
+		natsOptions_Destroy(options->lane);
 		if (r->nc != NULL)
 			rpc_close(r);
 		rpc_free(r);
 		return s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED ? -EACCES : -ENOTCONN;
 	}
-	start_lane(r, options->nats);
+	if (options->lane != NULL)
+		start_lane(r, options->lane);
 	*out = r;
 	return 0;
 }
