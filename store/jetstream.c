@@ -141,6 +141,10 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 		ask_for_stream(op, on_publish_stream);
 		return;
 	}
+	if (err == 0 && js_api_plain_ack(reply, &seq)) {
+		publish_done(op, 0, seq, false);
+		return;
+	}
 	if (err == 0)
 		err = js_api_parse(op->js->lg, reply, &ack);
 	if (err == -ESTALE && op->prev_seq != 0 && js_api_refused_for_none(reply)) {
@@ -414,7 +418,11 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 
 	int err = js_options_make(&rpc.nats, options, why);
 	if (err == 0)
+		err = js_options_make(&rpc.lane, options, why);
+	if (err == 0)
 		err = rpc_new(&js->rpc, &rpc, js->clock, js->timer, js->lg, why);
+	else
+		natsOptions_Destroy(rpc.lane);
 	natsOptions_Destroy(rpc.nats);
 	rpc.nats = NULL;
 	if (err == 0)

@@ -87,6 +87,41 @@ js_api_refused_for_none(natsMsg *msg)
 	return memmem(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), text, sizeof(text) - 1) != NULL;
 }
 
+/* The text that p begins with, and then spaces; NULL if it does not. */
+static const char *
+skip_text(const char *p, const char *end, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (p == NULL || (size_t)(end - p) < len || memcmp(p, text, len) != 0)
+		return NULL;
+	for (p += len; p < end && *p == ' '; p++)
+		;
+	return p;
+}
+
+bool
+js_api_plain_ack(natsMsg *msg, uint64_t *seq)
+{
+	const char *data = natsMsg_GetData(msg), *end = data + natsMsg_GetDataLength(msg);
+	const char *p = skip_text(data, end, "{\"stream\":");
+	uint64_t value = 0;
+
+	p = skip_text(p, end, "\"");
+	/* A name with an escape in it is not plain. */
+	for (; p != NULL && p < end && *p != '"' && *p != '\\'; p++)
+		;
+	p = skip_text(p, end, "\"");
+	p = skip_text(p, end, ",");
+	p = skip_text(p, end, "\"seq\":");
+	/* So many digits fit in any case. */
+	for (int i = 0; p != NULL && p < end && *p >= '0' && *p <= '9' && i < 18; p++, i++)
+		value = value * 10 + (uint64_t)(*p - '0');
+	p = skip_text(p, end, "}");
+	*seq = value;
+	return p == end && value != 0;
+}
+
 int
 js_api_parse(struct logger *lg, natsMsg *msg, cJSON **reply)
 {

@@ -23,6 +23,10 @@ int js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char
 /* Parse an answer. 0 and *reply, or -errno by js_api_error (-EIO if it is no JSON). */
 int js_api_parse(struct logger *lg, natsMsg *msg, cJSON **reply);
 
+/* Is msg a publish's acknowledgement of the plain kind, {"stream":"…","seq":N} and nothing else? Then *seq is N, which is
+ * not 0. For the many; js_api_parse takes any. */
+bool js_api_plain_ack(natsMsg *msg, uint64_t *seq);
+
 /* The errno of an error with HTTP-like code (0 if there is none), JetStream's err_code and its text. One that is not
  * known gets a log line. */
 int js_api_error(struct logger *lg, int code, int err_code, const char *description);

@@ -139,9 +139,12 @@ set_nkey(natsOptions *o, const char *path)
 int
 js_options_make(natsOptions **out, const struct jetstream_options *options, struct buf *why)
 {
-	natsStatus s = natsOptions_Create(out);
+	/* No spinning for locks that are held during a system call. */
+	natsStatus s = nats_Open(0);
 	const char *what = "options";
 
+	if (s == NATS_OK)
+		s = natsOptions_Create(out);
 	if (s == NATS_OK)
 		s = set_behaviour(*out, options);
 	if (s == NATS_OK) {

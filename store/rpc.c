@@ -9,17 +9,14 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "rpc_lane.h"
+#include "rpc_slots.h"
 #include "rpc_spent.h"
 
-/* A reply names the slot and its generation, so that one that comes too late never meets the slot's next user. */
-struct slot {
-	rpc_fn fn; /* NULL: free, or taken for a request that is still being put together */
-	void *arg;
-	int64_t deadline_ns;
-	uint64_t subject_hash;
-	uint32_t generation;
-	uint32_t next_free;
-};
+/* Replies come to "<inbox>.u.<slot>.<generation>" by the usual connection, to "<inbox>.l.<way>.<slot>.<generation>" by the
+ * lane. */
+#define INBOX_MAX 64
+#define INBOX_TAIL_MAX 40
 
 struct waiting {
 	struct waiting *next;
@@ -36,19 +33,18 @@ struct rpc {
 	struct logger *lg;
 	natsConnection *nc;
 	natsSubscription *inbox_sub;
-	char inbox[64];
+	struct lane *lane; /* NULL where none was asked for, or it could not be started */
+	char inbox[INBOX_MAX];
+	size_t inbox_len;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;
 	atomic_bool connected;
 	atomic_uint_fast64_t reconnects;
 	struct rpc_spent spent;
+	struct slots slots;
 
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
-	struct slot *slots;
-	uint32_t slot_count;
-	uint32_t first_free; /* index + 1, 0: none */
-	int64_t sweep_ns;    /* when the next sweep is due; INT64_MAX: none */
 	struct waiting *waiting;
 	bool closed;
 	bool closed_cb; /* nats.c has told that the connection is closed for good */
@@ -56,98 +52,14 @@ struct rpc {
 	pthread_cond_t closing;
 };
 
-static void sweep(void *arg);
-
-/* Slots */
-
-static int
-add_slots_locked(struct rpc *r)
-{
-	uint32_t count = r->slot_count == 0 ? 64 : r->slot_count * 2;
-	struct slot *slots = realloc(r->slots, count * sizeof(*slots));
-
-	if (slots == NULL)
-		return -ENOMEM;
-	for (uint32_t i = r->slot_count; i < count; i++)
-		slots[i] = (struct slot){ .next_free = i + 1 < count ? i + 2 : 0 };
-	r->first_free = r->slot_count + 1;
-	r->slots = slots;
-	r->slot_count = count;
-	return 0;
-}
-
-/* Take a slot, which holds nothing yet. */
-static int
-take_slot(struct rpc *r, uint32_t *index, uint32_t *generation)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&r->lock);
-	if (r->closed)
-		err = -ENOTCONN;
-	else if (r->first_free == 0)
-		err = add_slots_locked(r);
-	if (err == 0) {
-		*index = r->first_free - 1;
-		r->first_free = r->slots[*index].next_free;
-		*generation = r->slots[*index].generation;
-	}
-	pthread_mutex_unlock(&r->lock);
-	return err;
-}
-
-/* Give back a slot that holds nothing. */
+/* Tell how a request ended that has left its slot. answered: nothing more will come for it. */
 static void
-return_slot(struct rpc *r, uint32_t index)
+end_request(struct rpc *r, const struct slot *held, bool answered, int err, natsMsg *reply)
 {
-	pthread_mutex_lock(&r->lock);
-	r->slots[index].next_free = r->first_free;
-	r->first_free = index + 1;
-	pthread_mutex_unlock(&r->lock);
+	if (held->way.life != 0)
+		lane_give_back(r->lane, held->way, answered);
+	held->fn(held->arg, err, reply);
 }
-
-/*
- * From here on the request in the slot may end at any moment, and its owner may then free all that it was made of. Returns true
- * if the caller must see to a sweep at its deadline.
- */
-static bool
-fill_slot(struct rpc *r, uint32_t index, const struct slot *request)
-{
-	pthread_mutex_lock(&r->lock);
-	struct slot *s = &r->slots[index];
-	uint32_t generation = s->generation;
-	*s = *request;
-	s->generation = generation;
-	bool arm = request->deadline_ns < r->sweep_ns;
-	if (arm)
-		r->sweep_ns = request->deadline_ns;
-	pthread_mutex_unlock(&r->lock);
-	return arm;
-}
-
-/* Free a slot and hand out what it held; false if it is not in use under that generation any more. */
-static bool
-release_locked(struct rpc *r, uint32_t index, uint32_t generation, struct slot *held)
-{
-	if (index >= r->slot_count || r->slots[index].fn == NULL || r->slots[index].generation != generation)
-		return false;
-	struct slot *s = &r->slots[index];
-	*held = *s;
-	*s = (struct slot){ .generation = generation + 1, .next_free = r->first_free };
-	r->first_free = index + 1;
-	return true;
-}
-
-static bool
-release(struct rpc *r, uint32_t index, uint32_t generation, struct slot *held)
-{
-	pthread_mutex_lock(&r->lock);
-	bool held_it = release_locked(r, index, generation, held);
-	pthread_mutex_unlock(&r->lock);
-	return held_it;
-}
-
-typedef bool (*slot_predicate)(const struct slot *s, const void *arg);
 
 static bool
 any_slot(const struct slot *s, const void *arg)
@@ -163,6 +75,13 @@ slot_has_subject(const struct slot *s, const void *arg)
 }
 
 static bool
+slot_is_on_lane(const struct slot *s, const void *arg)
+{
+	(void)arg;
+	return s->way.life != 0;
+}
+
+static bool
 slot_is_due(const struct slot *s, const void *arg)
 {
 	return s->deadline_ns <= *(const int64_t *)arg;
@@ -172,42 +91,24 @@ slot_is_due(const struct slot *s, const void *arg)
 static void
 fail_slots(struct rpc *r, slot_predicate holds, const void *arg, int err)
 {
-	for (uint32_t i = 0;; i++) {
-		struct slot held = { 0 };
-		bool found = false;
-		pthread_mutex_lock(&r->lock);
-		for (; i < r->slot_count && !found; i++)
-			if (r->slots[i].fn != NULL && holds(&r->slots[i], arg))
-				found = release_locked(r, i, r->slots[i].generation, &held);
-		pthread_mutex_unlock(&r->lock);
-		if (!found)
-			return;
-		i--; /* the inner loop has stepped on already */
-		held.fn(held.arg, err, NULL);
-	}
+	struct slot held;
+
+	for (uint32_t from = 0; slots_take_any(&r->slots, &from, holds, arg, &held);)
+		end_request(r, &held, false, err, NULL);
 }
 
 static void
 sweep(void *arg)
 {
 	struct rpc *r = arg;
-	int64_t now = clock_mono(r->clock), next = INT64_MAX;
+	int64_t now = clock_mono(r->clock);
 
 	/* Another has been here since this one was armed, and has armed the next. */
-	pthread_mutex_lock(&r->lock);
-	bool is_due = now >= r->sweep_ns;
-	pthread_mutex_unlock(&r->lock);
-	if (!is_due)
+	if (!slots_sweep_is_due(&r->slots, now))
 		return;
 	fail_slots(r, slot_is_due, &now, -ETIMEDOUT);
-	pthread_mutex_lock(&r->lock);
-	for (uint32_t i = 0; i < r->slot_count; i++)
-		if (r->slots[i].fn != NULL && r->slots[i].deadline_ns < next)
-			next = r->slots[i].deadline_ns;
-	r->sweep_ns = r->closed ? INT64_MAX : next;
-	bool arm = r->sweep_ns != INT64_MAX;
-	pthread_mutex_unlock(&r->lock);
-	if (arm && timer_at(r->timer, next, sweep, r) != 0)
+	int64_t next = slots_next_sweep(&r->slots);
+	if (next != INT64_MAX && timer_at(r->timer, next, sweep, r) != 0)
 		log_error(r->lg, "out of memory: requests may end late");
 }
 
@@ -297,20 +198,47 @@ reply_error(natsMsg *msg)
 	return natsMsg_IsNoResponders(msg) ? -EHOSTUNREACH : 0;
 }
 
+/* The number at *at, which a dot precedes, or false. */
+static bool
+get_number(const char **at, uint32_t *number)
+{
+	const char *p = *at;
+	uint64_t value = 0;
+
+	if (*p++ != '.' || *p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9' && value <= UINT32_MAX; p++)
+		value = value * 10 + (uint64_t)(*p - '0');
+	*at = p;
+	*number = (uint32_t)value;
+	return value <= UINT32_MAX;
+}
+
+/* msg is borrowed. */
+static void
+hand_on_reply(void *arg, natsMsg *msg)
+{
+	struct rpc *r = arg;
+	const char *at = natsMsg_GetSubject(msg) + r->inbox_len;
+	struct slot held;
+	uint32_t way, index, generation;
+	bool on_lane = strncmp(at, ".l.", 3) == 0;
+
+	at += 2;
+	if ((on_lane && !get_number(&at, &way)) || !get_number(&at, &index) || !get_number(&at, &generation) || *at != '\0' ||
+	    !slots_release(&r->slots, index, generation, &held))
+		return;
+	int err = reply_error(msg);
+	end_request(r, &held, true, err, err == 0 ? msg : NULL);
+}
+
 static void
 on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
 	struct rpc *r = closure;
-	const char *subject = natsMsg_GetSubject(msg);
-	struct slot held;
-	uint32_t index, generation;
 
 	(void)nc, (void)sub;
-	if (sscanf(subject + strlen(r->inbox), ".%" SCNu32 ".%" SCNu32, &index, &generation) == 2 &&
-	    release(r, index, generation, &held)) {
-		int err = reply_error(msg);
-		held.fn(held.arg, err, err == 0 ? msg : NULL);
-	}
+	hand_on_reply(r, msg);
 	rpc_spent_add(&r->spent, msg);
 }
 
@@ -333,6 +261,8 @@ on_disconnected(natsConnection *nc, void *closure)
 	atomic_store(&r->connected, false);
 	if (!is_closed(r))
 		log_warn(r->lg, "the connection to NATS is lost; trying again until it is back");
+	if (r->lane != NULL)
+		lane_renew(r->lane);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	if (!is_closed(r) && r->on_disconnect != NULL)
 		r->on_disconnect(r->on_disconnect_arg);
@@ -415,14 +345,15 @@ static natsStatus
 subscribe(struct rpc *r)
 {
 	natsInbox *inbox = NULL;
-	char subject[sizeof(r->inbox) + 2];
+	char subject[INBOX_MAX + INBOX_TAIL_MAX];
 
 	natsStatus s = natsInbox_Create(&inbox);
 	if (s != NATS_OK)
 		return s;
 	snprintf(r->inbox, sizeof(r->inbox), "%s", inbox);
 	natsInbox_Destroy(inbox);
-	snprintf(subject, sizeof(subject), "%s.>", r->inbox);
+	r->inbox_len = strlen(r->inbox);
+	snprintf(subject, sizeof(subject), "%s.u.>", r->inbox);
 	s = natsConnection_Subscribe(&r->inbox_sub, r->nc, subject, on_reply, r);
 	/* Whoever a reply woke may close and free everything before on_reply has returned, if that is not waited for. */
 	if (s == NATS_OK)
@@ -436,20 +367,88 @@ subscribe(struct rpc *r)
 	return s;
 }
 
+static int
+nats_errno(natsStatus s)
+{
+	switch ((int)s) {
+	case NATS_OK:
+		return 0;
+	case NATS_NO_RESPONDERS:
+		return -EHOSTUNREACH;
+	case NATS_NO_MEMORY:
+		return -ENOMEM;
+	case NATS_MAX_PAYLOAD:
+		return -EMSGSIZE;
+	case NATS_INVALID_SUBJECT:
+	case NATS_INVALID_ARG:
+		return -EIO;
+	default:
+		return -ENOTCONN;
+	}
+}
+
+/* The server that the usual connection has: of all that are listed or were discovered the one that works. */
+static bool
+lane_url(void *arg, char *out, size_t size)
+{
+	struct rpc *r = arg;
+
+	return atomic_load(&r->connected) && natsConnection_GetConnectedUrl(r->nc, out, size) == NATS_OK &&
+	    out[0] != '\0';
+}
+
+static void
+on_lane_failed(void *arg, uint64_t tag, natsStatus why)
+{
+	struct rpc *r = arg;
+	struct slot held;
+
+	if (slots_release(&r->slots, (uint32_t)(tag >> 32), (uint32_t)tag, &held))
+		end_request(r, &held, true, nats_errno(why), NULL);
+}
+
+static void
+on_lane_down(void *arg)
+{
+	fail_slots(arg, slot_is_on_lane, NULL, -ENOTCONN);
+}
+
+/* Takes the options. Without a lane everything goes over the usual connection. */
+static void
+start_lane(struct rpc *r, natsOptions *options)
+{
+	const struct lane_events events = { .url = lane_url,
+		.reply = hand_on_reply,
+		.failed = on_lane_failed,
+		.down = on_lane_down,
+		.error = on_error,
+		.arg = r };
+	char inbox[INBOX_MAX + INBOX_TAIL_MAX];
+
+	snprintf(inbox, sizeof(inbox), "%s.l", r->inbox);
+	int err = lane_new(&r->lane, options, inbox, &r->spent, &events);
+	if (err == 0)
+		return;
+	log_warn(r->lg, "no second connection to NATS: %s", strerror(-err));
+	natsOptions_Destroy(options);
+}
+
 int
 rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock *clock, struct timer *timer, struct logger *lg,
     struct buf *why)
 {
 	struct rpc *r = calloc(1, sizeof(*r));
 
-	if (r == NULL)
+	if (r == NULL) {
+		natsOptions_Destroy(options->lane);
 		return -ENOMEM;
+	}
 	r->clock = clock;
 	r->timer = timer;
 	r->lg = lg;
 	r->on_disconnect = options->on_disconnect;
 	r->on_disconnect_arg = options->arg;
-	r->sweep_ns = INT64_MAX;
+	slots_init(&r->slots);
 	atomic_init(&r->connected, false);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->closing, NULL);
@@ -463,11 +462,14 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	}
 	if (s != NATS_OK) {
 		buf_printf(why, "cannot connect to NATS: %s", natsStatus_GetText(s));
+		natsOptions_Destroy(options->lane);
 		if (r->nc != NULL)
 			rpc_close(r);
 		rpc_free(r);
 		return s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED ? -EACCES : -ENOTCONN;
 	}
+	if (options->lane != NULL)
+		start_lane(r, options->lane);
 	*out = r;
 	return 0;
 }
@@ -478,8 +480,11 @@ rpc_close(struct rpc *r)
 	pthread_mutex_lock(&r->lock);
 	r->closed = true;
 	pthread_mutex_unlock(&r->lock);
+	slots_close(&r->slots);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	call_all_waiting(r);
+	if (r->lane != NULL)
+		lane_stop(r->lane);
 	natsConnection_Close(r->nc);
 	pthread_mutex_lock(&r->lock);
 	while (!r->closed_cb || r->replies_on)
@@ -494,33 +499,16 @@ rpc_free(struct rpc *r)
 {
 	if (r == NULL)
 		return;
+	lane_free(r->lane);
 	natsConnection_Destroy(r->nc);
 	rpc_spent_free(&r->spent);
 	pthread_cond_destroy(&r->closing);
 	pthread_mutex_destroy(&r->lock);
-	free(r->slots);
+	slots_free(&r->slots);
 	free(r);
 }
 
 /* Requests */
-
-static int
-nats_errno(natsStatus s)
-{
-	switch ((int)s) {
-	case NATS_OK:
-		return 0;
-	case NATS_NO_MEMORY:
-		return -ENOMEM;
-	case NATS_MAX_PAYLOAD:
-		return -EMSGSIZE;
-	case NATS_INVALID_SUBJECT:
-	case NATS_INVALID_ARG:
-		return -EIO;
-	default:
-		return -ENOTCONN;
-	}
-}
 
 static int
 make_message(natsMsg **msg, const char *subject, const char *reply, const struct rpc_header *headers, size_t header_count,
@@ -533,100 +521,74 @@ make_message(natsMsg **msg, const char *subject, const char *reply, const struct
 	return nats_errno(s);
 }
 
-void
-rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
-    size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
+/* *msg is cleared if it was taken. */
+static int
+send_message(struct rpc *r, struct lane_way way, natsMsg **msg, uint64_t tag)
 {
-	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns }, held;
-	uint32_t index, generation;
-	char reply[sizeof(r->inbox) + 24];
+	if (way.life == 0)
+		return nats_errno(natsConnection_PublishMsg(r->nc, *msg));
+	if (!lane_send(r->lane, way, *msg, tag))
+		return -ENOTCONN;
+	*msg = NULL;
+	return 0;
+}
+
+static void
+print_inbox(const struct rpc *r, const struct slot *request, uint32_t index, uint32_t generation, char *out, size_t size)
+{
+	if (request->way.life == 0)
+		snprintf(out, size, "%s.u.%" PRIu32 ".%" PRIu32, r->inbox, index, generation);
+	else
+		snprintf(out, size, "%s.l.%" PRIu32 ".%" PRIu32 ".%" PRIu32, r->inbox, request->way.index, index,
+		    generation);
+}
+
+/* A request that has a slot is put together and sent. */
+static void
+send_request(struct rpc *r, uint32_t index, uint32_t generation, struct slot *request, const char *subject,
+    const struct rpc_header *headers, size_t header_count, const void *data, size_t size)
+{
+	struct slot held;
+	char reply[INBOX_MAX + INBOX_TAIL_MAX];
 	natsMsg *msg = NULL;
 
-	/* nats.c would keep it for later, and later it may not be wanted any more. */
-	int err = atomic_load(&r->connected) ? take_slot(r, &index, &generation) : -ENOTCONN;
+	if (r->lane != NULL)
+		request->way = lane_take(r->lane);
+	request->subject_hash = XXH3_64bits(subject, strlen(subject));
+	print_inbox(r, request, index, generation, reply, sizeof(reply));
+	int err = make_message(&msg, subject, reply, headers, header_count, data, size);
 	if (err != 0) {
-		fn(arg, err, NULL);
-		return;
-	}
-	snprintf(reply, sizeof(reply), "%s.%" PRIu32 ".%" PRIu32, r->inbox, index, generation);
-	request.subject_hash = XXH3_64bits(subject, strlen(subject));
-	err = make_message(&msg, subject, reply, headers, header_count, data, size);
-	if (err != 0) {
-		return_slot(r, index);
+		slots_return(&r->slots, index);
 		natsMsg_Destroy(msg);
-		fn(arg, err, NULL);
+		end_request(r, request, true, err, NULL);
 		return;
 	}
-	if (fill_slot(r, index, &request) && timer_at(r->timer, deadline_ns, sweep, r) != 0)
+	if (slots_fill(&r->slots, index, request) && timer_at(r->timer, request->deadline_ns, sweep, r) != 0)
 		err = -ENOMEM;
 	if (err == 0)
-		err = nats_errno(natsConnection_PublishMsg(r->nc, msg));
+		err = send_message(r, request->way, &msg, (uint64_t)index << 32 | generation);
+	bool unsent = err != 0;
 	rpc_spent_add(&r->spent, msg);
 	/* A disconnect that came after the slot was filled and before it was looked at has ended it already. */
 	if (err == 0 && !atomic_load(&r->connected))
 		err = -ENOTCONN;
-	if (err != 0 && release(r, index, generation, &held))
-		held.fn(held.arg, err, NULL);
+	if (err != 0 && slots_release(&r->slots, index, generation, &held))
+		end_request(r, &held, unsent, err, NULL);
 }
 
-struct call {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool done;
-	int err;
-	natsMsg *reply;
-};
-
-static int
-copy_reply(natsMsg *msg, natsMsg **copy)
+void
+rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
+    size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
 {
-	const char **keys = NULL;
-	const char *value;
-	int count = 0;
-	natsStatus s =
-	    natsMsg_Create(copy, natsMsg_GetSubject(msg), NULL, natsMsg_GetData(msg), natsMsg_GetDataLength(msg));
+	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns };
+	uint32_t index, generation;
 
-	if (s == NATS_OK && natsMsgHeader_Keys(msg, &keys, &count) == NATS_OK)
-		for (int i = 0; i < count && s == NATS_OK; i++)
-			if (natsMsgHeader_Get(msg, keys[i], &value) == NATS_OK)
-				s = natsMsgHeader_Set(*copy, keys[i], value);
-	free((void *)keys);
-	return s == NATS_OK ? 0 : -ENOMEM;
-}
-
-static void
-on_call_reply(void *arg, int err, natsMsg *reply)
-{
-	struct call *c = arg;
-
-	pthread_mutex_lock(&c->lock);
-	c->err = err != 0 ? err : copy_reply(reply, &c->reply);
-	c->done = true;
-	pthread_cond_signal(&c->wake);
-	pthread_mutex_unlock(&c->lock);
-}
-
-int
-rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
-    size_t size, int64_t deadline_ns, natsMsg **reply)
-{
-	struct call c = { .done = false };
-
-	pthread_mutex_init(&c.lock, NULL);
-	pthread_cond_init(&c.wake, NULL);
-	rpc_request(r, subject, headers, header_count, data, size, deadline_ns, on_call_reply, &c);
-	pthread_mutex_lock(&c.lock);
-	while (!c.done)
-		pthread_cond_wait(&c.wake, &c.lock);
-	pthread_mutex_unlock(&c.lock);
-	pthread_cond_destroy(&c.wake);
-	pthread_mutex_destroy(&c.lock);
-	*reply = c.reply;
-	if (c.err != 0) {
-		natsMsg_Destroy(c.reply);
-		*reply = NULL;
-	}
-	return c.err;
+	/* nats.c would keep it for later, and later it may not be wanted any more. */
+	int err = atomic_load(&r->connected) ? slots_take(&r->slots, &index, &generation) : -ENOTCONN;
+	if (err != 0)
+		fn(arg, err, NULL);
+	else
+		send_request(r, index, generation, &request, subject, headers, header_count, data, size);
 }
 
 bool

@@ -2,8 +2,8 @@
  * Requests over one NATS connection: many under way at once, each with its deadline and a function that gets the
  * answer.
  *
- * Owns the connection, one inbox subscription that carries all replies, and the table of requests under way. Knows
- * NATS, not JetStream. nats.c's own asynchronous publish has no per-message callback before 3.9 and no deadline of its
+ * Owns the connection, perhaps a second one that the requests go over while it is up (rpc_lane.h), the inbox that carries all
+ * replies, and the table of requests under way. Knows NATS, not JetStream. nats.c's own asynchronous publish has no per-message callback before 3.9 and no deadline of its
  * own, hence this.
  *
  * Any thread may call. Functions given here run on nats.c's delivery thread or on the timer's; they must not block.
@@ -36,7 +36,9 @@ struct rpc_header {
 typedef void (*rpc_fn)(void *arg, int err, natsMsg *reply);
 
 struct rpc_options {
-	natsOptions *nats; /* servers, authentication, TLS; the callbacks are set here */
+	natsOptions *nats; /* servers, authentication, TLS; borrowed. The callbacks are set here */
+	/* The same for a connection of their own for the requests (rpc_lane.h), taken in any case; NULL: they share the one. */
+	natsOptions *lane;
 	/* Called on a nats.c thread after the connection was lost. May be NULL. */
 	void (*on_disconnect)(void *arg);
 	void *arg;

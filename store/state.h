@@ -13,7 +13,8 @@
  *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
  *   6  index.lock         one index (index.c)
  *   7  the backend's own  (memory.c, js_state.h, js_watch.c, rpc.c), one at a time
- *   8  leaves: rpc_spent.lock, timer.lock, quota.lock; and those of who waits for an answer (wait.c, rpc.c), not taken while anything is held
+ *   8  leaves: rpc_spent.lock, slots.lock (rpc_slots.c), lane.lock (rpc_lane.c; also taken inside nats.c's own), timer.lock,
+ *      quota.lock; and those of who waits for an answer (wait.c, rpc_call.c), not taken while anything is held
  * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
  */
 #ifndef AETHER_STORE_STATE_H

@@ -1,0 +1,47 @@
+#!/usr/bin/env bats
+# A mount has a connection to NATS for requests and others for the rest; any may die alone.
+
+load helper
+
+setup_file() {
+	nats_start
+	mount_start --nats "$NATS_URL"
+	mkdir "$N"
+	ls "$N" >/dev/null
+}
+
+# The local port of each connection of the mount.
+ports() {
+	ss -tnH state established dport = ":${NATS_URL##*:}" | awk '{ sub(/.*:/, "", $3); print $3 }' | sort -n
+}
+
+at_least_two() {
+	[[ "$(ports | wc -l)" -ge 2 ]]
+}
+
+# as_many_without COUNT PORT: are there COUNT connections again, and not that one?
+as_many_without() {
+	[[ "$(ports | wc -l)" -ge $1 ]] && not grep -qx "$2" <(ports)
+}
+
+@test "any connection may die alone: no append fails, is lost or is stored twice" {
+	wait_for 10 at_least_two
+	(for i in {1..400}; do echo "$i" >>"$N/counted" || exit 1; done) &
+	writer=$!
+	for which in head tail head tail head tail; do
+		count="$(ports | wc -l)" port="$(ports | "$which" -n 1)"
+		ss -K -tnH dport = ":${NATS_URL##*:}" sport = ":$port" >&2
+		wait_for 10 as_many_without "$count" "$port"
+	done
+	wait "$writer"
+	assert_equal "$(events "$N/counted" | xargs)" "$(seq 400 | xargs)"
+}
+
+@test "an append larger than the socket takes at once" {
+	wait_for 10 at_least_two
+	before="$(ports | xargs)"
+	head -c 900000 /dev/zero | tr '\0' x >"$BATS_TEST_TMPDIR/large"
+	for i in 1 2 3; do cat "$BATS_TEST_TMPDIR/large" <(echo) >>"$N/large"; done
+	assert_equal "$(ports | xargs)" "$before"
+	assert_equal "$(jq -r '.data.text | length' "$N/large" | xargs)" '900000 900000 900000'
+}
