@@ -20,14 +20,6 @@ setup() {
 }
 
 # The commands that freeze and thaw the server; a test that fails leaves it running.
-freeze() {
-	echo "kill -STOP $(cat "$D/nats/pid")"
-}
-
-thaw() {
-	echo "kill -CONT $(cat "$D/nats/pid")"
-}
-
 teardown() {
 	[[ ! -e $D/nats/pid ]] || eval "$(thaw)"
 }

@@ -192,7 +192,7 @@ memory_of() {
 @test "while NATS is away, what was read can be read again" {
 	seq 100 >>"$A"
 	cat "$C"/events/{1..100} >"$D/read"
-	kill_all "nats-server.*$D/state" "supervise.*$D/state"
+	kill_all "supervise.*$D/state" "nats-server.*$D/state"
 	wait_for 10 none "nats-server.*$D/state"
 	cat "$C"/events/{1..100} | cmp - "$D/read"
 }

@@ -209,6 +209,17 @@ none() {
 	[[ -z $(processes "$1") ]]
 }
 
+# Commands that stop the file's own nats-server, as a whole when they have ended, and let it go on.
+freeze() {
+	local pid
+	pid="$(cat "$D/nats/pid")"
+	echo "kill -STOP $pid; while grep -L '^State:.T' /proc/$pid/task/*/status | grep -q .; do :; done"
+}
+
+thaw() {
+	echo "kill -CONT $(cat "$D/nats/pid")"
+}
+
 # kill_all PATTERN...: kill -9 the processes of this test file that match, all at the same moment.
 kill_all() {
 	local pids pattern

@@ -125,7 +125,7 @@ lasts_about_timeout() {
 
 @test "a server that is frozen is the same as none" {
 	echo before >>"$A"
-	kill -STOP "$(cat "$D/nats/pid")"
+	eval "$(freeze)"
 	lasts_about_timeout assert_errno ETIMEDOUT append "$A" $'{"eventType":"T","id":"frozen"}\n'
 	kill -CONT "$(cat "$D/nats/pid")"
 	wait_for 20 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"frozen"}\n'

@@ -100,7 +100,7 @@ no_consumers() {
 @test "a server that freezes in the middle of a replay is ETIMEDOUT in time" {
 	exec 6<"$N/large"
 	dd bs=1000000 count=3 iflag=fullblock status=none <&6 >"$D/got"
-	kill -STOP "$(cat "$D/nats/pid")"
+	eval "$(freeze)"
 	start=$SECONDS
 	run bash -c 'LC_ALL=C cat <&6 >>"$D/got"'
 	exec 6<&-

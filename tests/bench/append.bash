@@ -2,25 +2,14 @@
 # Groups append and writers: small appends, one after the other and many at once.
 # shellcheck disable=SC2154,SC2034 # set in run and lib.bash
 
-# Mount a second time with commit=async; fails if the build does not have it.
-mount_async() {
-	mount_at "$A" -o commit=async 2>"$dir/async.err" && return
-	grep -q commit "$dir/async.err" || { cat "$dir/async.err" >&2; exit 1; }
-	return 1
-}
-
 # bench_writers_at DIRECTORY KEY X WRITERS: sync, async and the baseline.
 bench_writers_at() {
-	local async=- writers="$4" lines=$((writers_lines / $4))
+	local writers="$4" lines=$((writers_lines / $4))
 	lines=$((lines < writer_lines_max ? lines : writer_lines_max))
-	if mount_async; then
-		async="$A/${1##*/}"
-	else
-		absent "$2_async" "$3" "no commit=async"
-	fi
-	collect "$2_sync" "$3" bench_writers "$url" "aether-${1##*/}" "$1" "$async" "$2" "$3" "$writers" \
+	mount_at "$A" -o commit=async
+	collect "$2_sync" "$3" bench_writers "$url" "aether-${1##*/}" "$1" "$A/${1##*/}" "$2" "$3" "$writers" \
 		"$writers_rounds" "$lines"
-	[[ $async == - ]] || umount_at "$A"
+	umount_at "$A"
 }
 
 append_group() {

@@ -3,7 +3,7 @@
 #
 # One nats-server at a time, at $url, with its data in $dir/server; server_start begins with an empty one. Mounts are at
 # $M (and $A: commit=async). Samples are lines of $dir/samples: key, side, x, value, as measure.h says; sides besides ours and
-# baseline: "absent" and "failed", whose value is the reason.
+# baseline: "failed", whose value is the reason.
 # shellcheck disable=SC2154,SC2034 # set by run; used by the groups
 
 programs="$B/tests/bench"
@@ -107,11 +107,6 @@ close_store() {
 # sample KEY SIDE X VALUE
 sample() {
 	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$dir/samples"
-}
-
-# This build cannot do it yet: KEY X REASON. The table says so.
-absent() {
-	sample "$1" absent "$2" "$3"
 }
 
 # Something broke: KEY X REASON. The others go on, and the exit code is 1.
