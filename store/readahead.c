@@ -38,6 +38,18 @@ put_locked(struct readahead *ra)
 	free(ra);
 }
 
+static void
+give_place(struct actor *a, struct readahead *ra)
+{
+	pthread_mutex_lock(&a->lock);
+	ra->ended = true;
+	if (a->readahead == ra)
+		a->readahead = NULL;
+	pthread_cond_broadcast(&ra->wake);
+	put_locked(ra);
+	pthread_mutex_unlock(&a->lock);
+}
+
 /* Wait until a reader wants more. Returns whether to stop. */
 static bool
 pause_locked(struct readahead *ra)
@@ -87,13 +99,7 @@ run(void *arg)
 		ra->next->link = ra->link;
 	pthread_mutex_unlock(&s->lock);
 
-	pthread_mutex_lock(&a->lock);
-	ra->ended = true;
-	if (a->readahead == ra)
-		a->readahead = NULL;
-	pthread_cond_broadcast(&ra->wake);
-	put_locked(ra);
-	pthread_mutex_unlock(&a->lock);
+	give_place(a, ra);
 	actor_put(a);
 
 	pthread_mutex_lock(&s->lock);
@@ -160,18 +166,6 @@ take_place(struct actor *a, struct readahead *ra)
 	}
 	pthread_mutex_unlock(&a->lock);
 	return free_place;
-}
-
-static void
-give_place(struct actor *a, struct readahead *ra)
-{
-	pthread_mutex_lock(&a->lock);
-	ra->ended = true;
-	if (a->readahead == ra)
-		a->readahead = NULL;
-	pthread_cond_broadcast(&ra->wake);
-	put_locked(ra);
-	pthread_mutex_unlock(&a->lock);
 }
 
 bool
