@@ -162,6 +162,19 @@ indexed_head(struct actor *a, struct head *head)
 	return true;
 }
 
+/* once: whoever asks has something to say without an answer, so a server that is lost or hangs is not waited for. */
+static int
+ask_head(struct actor *a, struct backend_get g, bool once, struct owned_record *last)
+{
+	struct store *s = a->store;
+	int err;
+
+	if (!once)
+		return wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), last);
+	wait_get_many(s->backend, actor_full_name(a), &g, 1, wait_attempt_deadline(s->clock, store_deadline(s)), last, &err);
+	return err;
+}
+
 int
 actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head)
 {
@@ -184,7 +197,7 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	if (max_age_ns == 0)
 		indexed_seq = index_seq(s, a->ns, a->name);
 	struct backend_get g = { .kind = GET_LAST, .fresh = max_age_ns == 0 };
-	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
+	int err = ask_head(a, g, stale_ok && seen_seq != 0, &last);
 	if (err == 0 || err == -ENOENT) {
 		pthread_mutex_lock(&a->lock);
 		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, g.fresh, now, seen_seq);
@@ -203,8 +216,7 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 			err = 0; /* an append of ours came in between */
 		}
 	}
-	if (err == -ETIMEDOUT && stale_ok) {
-		/* A server that hangs is as good as away. */
+	if ((err == -ETIMEDOUT || err == -ENOTCONN) && stale_ok) {
 		answer = known_head(a, now, max_age_ns, true, true, head, &seen_seq);
 		err = answer > 0 ? 0 : err;
 	}

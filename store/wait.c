@@ -56,6 +56,14 @@ wait_backoff_ns(unsigned tries)
 	return tries < 6 ? (10 * NS_PER_MS) << tries : 500 * NS_PER_MS;
 }
 
+int64_t
+wait_attempt_deadline(const struct clock *clock, int64_t deadline_ns)
+{
+	int64_t attempt_ns = clock_mono(clock) + WAIT_ATTEMPT_NS;
+
+	return attempt_ns < deadline_ns ? attempt_ns : deadline_ns;
+}
+
 static void
 on_connected(void *arg)
 {
@@ -109,9 +117,8 @@ wait_get(struct backend *b, const struct clock *clock, struct actor_name name, s
 
 	for (;;) {
 		struct waiter w = { .out = out };
-		int64_t attempt_ns = clock_mono(clock) + WAIT_ATTEMPT_NS;
 		waiter_init(&w);
-		b->ops->get(b, name, g, attempt_ns < deadline_ns ? attempt_ns : deadline_ns, on_record, &w);
+		b->ops->get(b, name, g, wait_attempt_deadline(clock, deadline_ns), on_record, &w);
 		int err = waiter_wait(&w);
 		if (err != -ENOTCONN && err != -ETIMEDOUT)
 			return err;

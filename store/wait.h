@@ -12,6 +12,9 @@
 /* A question without an answer is asked again after this long: a server may have dropped it while it elected a leader. */
 #define WAIT_ATTEMPT_NS (1500 * NS_PER_MS)
 
+/* When an attempt that begins now is given up, if all of it is at deadline_ns. */
+int64_t wait_attempt_deadline(const struct clock *clock, int64_t deadline_ns);
+
 /* A record that owns its payload. All zeros is empty. */
 struct owned_record {
 	struct record record; /* payload points into bytes */

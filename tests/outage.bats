@@ -27,6 +27,15 @@ lasts_about_timeout() {
 	((took_ms >= TIMEOUT * 900 && took_ms <= TIMEOUT * 1000 + 2500))
 }
 
+# before_timeout COMMAND...: does not wait for NATS.
+before_timeout() {
+	local start=${EPOCHREALTIME/./} took_ms
+	"$@"
+	took_ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+	echo "took $took_ms ms"
+	((took_ms < TIMEOUT * 1000))
+}
+
 @test "without NATS an append fails with ETIMEDOUT after the timeout" {
 	echo before >>"$A"
 	nats_kill
@@ -63,9 +72,7 @@ lasts_about_timeout() {
 	seq 100 >>"$A"
 	cat "$A" >"$D/copy"
 	kill_server="kill -9 $(cat "$D/nats/pid"); rm '$D/nats/pid'"
-	start=$SECONDS
-	assert_errno OK held-read "$A" "$kill_server"
-	((SECONDS - start <= 2))
+	before_timeout assert_errno OK held-read "$A" "$kill_server"
 	cmp "$D/errno-do.err" <(tail -c +2 "$D/copy")
 }
 
@@ -103,9 +110,7 @@ lasts_about_timeout() {
 	seq 10 >>"$D/eventual/t/${A##*/}"
 	cat "$D/eventual/t/${A##*/}" >"$D/copy"
 	nats_kill
-	start=$SECONDS
-	cmp "$D/eventual/t/${A##*/}" "$D/copy"
-	((SECONDS - start <= 1))
+	before_timeout cmp "$D/eventual/t/${A##*/}" "$D/copy"
 	nats_start
 	mount_stop eventual
 }

@@ -261,6 +261,26 @@ TEST(away_for_a_while)
 	node_close(&n);
 }
 
+/* The connection breaks, or the server stops, while a question is under way that could do with an older answer. */
+TEST(lost_while_a_head_was_asked_for)
+{
+	static const struct fault_rule cut = { FAULT_GET, FAULT_DROP, 2, 0, -ENOTCONN, 0 };
+	static const struct fault_rule hung = { FAULT_GET, FAULT_DROP, 2, 0, -ETIMEDOUT, 0 };
+	const struct fault_rule *const scripts[] = { &cut, &hung };
+
+	for (size_t i = 0; i < MANY(scripts); i++) {
+		struct node n;
+		struct head head;
+		REQUIRE(scripted(&n, NULL, scripts[i], 1, 1000 * MS));
+		CHECK_EQ_INT(append(n.a, "one").err, 0);
+		CHECK_EQ_UINT(faulty_calls(n.backend, FAULT_GET), 1);
+		CHECK_EQ_INT(actor_head(n.a, 0, true, &head), 0);
+		CHECK_EQ_UINT(head.version, 1);
+		CHECK_EQ_UINT(faulty_calls(n.backend, FAULT_GET), 2);
+		node_close(&n);
+	}
+}
+
 TEST(away_for_too_long)
 {
 	struct node n;
@@ -508,11 +528,9 @@ static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_pub
 	T(a_lost_acknowledgement_and_a_lost_check), T(answered_as_a_duplicate), T(all_completions_late),
 	T(an_unknown_outcome_and_another_writer), T(creation_markers_survive), T(nothing_is_stored_after_a_refusal),
 	T(a_refusal_after_an_unknown_outcome_is_unknown), T(no_answer_at_all_times_out), T(refused_without_a_cause),
-	T(away_for_a_while), T(away_for_too_long), T(cancelled_before_it_was_sent), T(cancelled_before_it_began), T(cancelled_after_it_was_sent),
-	T(what_waits_is_committed_together), T(ids_and_versions_go_alone),
-	    T(a_group_whose_acknowledgement_is_lost), T(a_group_that_is_lost),
-	    T(a_group_that_is_too_large_as_a_whole), T(publishes_in_flight_are_bounded), T(waiting_for_the_window_ends),
-	    T(what_waits_is_committed_together), T(ids_and_versions_go_alone), T(a_group_whose_acknowledgement_is_lost),
+	T(away_for_a_while), T(away_for_too_long), T(lost_while_a_head_was_asked_for),
+	T(cancelled_before_it_was_sent), T(cancelled_before_it_began), T(cancelled_after_it_was_sent),
+	T(what_waits_is_committed_together), T(ids_and_versions_go_alone), T(a_group_whose_acknowledgement_is_lost),
 	T(a_group_that_is_lost), T(a_group_that_is_too_large_as_a_whole), T(publishes_in_flight_are_bounded),
 	T(waiting_for_the_window_ends), T(a_long_queue), T(a_replica_that_lags) };
 
