@@ -190,9 +190,13 @@ memory_of() {
 }
 
 @test "while NATS is away, what was read can be read again" {
-	seq 100 >>"$A"
-	cat "$C"/events/{1..100} >"$D/read"
-	kill_all "supervise.*$D/state" "nats-server.*$D/state"
-	wait_for 10 none "nats-server.*$D/state"
-	cat "$C"/events/{1..100} | cmp - "$D/read"
+	local events="$D/away/t/.aether/actors/a/events"
+	nats_start
+	mount_start -n away --nats "$NATS_URL"
+	mkdir "$D/away/t"
+	seq 100 >>"$D/away/t/a"
+	cat "$events"/{1..100} >"$D/read"
+	nats_kill
+	cat "$events"/{1..100} | cmp - "$D/read"
+	mount_stop away
 }
