@@ -20,6 +20,7 @@
 #ifndef AETHER_STORE_BACKEND_H
 #define AETHER_STORE_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -82,6 +83,15 @@ typedef void (*backend_get_fn)(void *arg, int err, const struct record *r);
  */
 typedef void (*backend_publish_fn)(void *arg, int err, uint64_t seq, bool duplicate);
 
+#define BACKEND_FEW 256
+
+/* What a scan is asked for. */
+struct backend_range {
+	uint64_t from_seq, to_seq; /* both belong to it */
+	/* How much of it will be wanted, by a guess: records, and bytes of payload in them. Who wants more gets it, but later. 0: all of it. */
+	uint64_t records, bytes;
+};
+
 /* A record as a scan brings it. Its headers are read on demand only, for that is dear. */
 struct scanned {
 	uint64_t seq;
@@ -135,11 +145,10 @@ struct backend_ops {
 	void (*get)(struct backend *, struct actor_name, struct backend_get, int64_t deadline_ns, backend_get_fn fn, void *arg);
 
 	/*
-	 * Call fn for the actor's records with from_seq <= sequence <= to_seq in order. Fails with -ETIMEDOUT or -ENOTCONN when
-	 * nothing has arrived for idle_ns. May end early, with 0, where the replica that serves it is behind. Blocks.
+	 * Call fn for the actor's records in the range, in order. Fails with -ETIMEDOUT or -ENOTCONN when nothing has arrived for idle_ns. May
+	 * end early, with 0, after as much as was wanted, or where the replica that serves it is behind. Blocks.
 	 */
-	int (*scan)(struct backend *, struct actor_name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
-	    void *arg);
+	int (*scan)(struct backend *, struct actor_name, struct backend_range, int64_t idle_ns, backend_scan_fn fn, void *arg);
 
 	/* Create; of several nodes that try at the same moment one succeeds, the others get -EEXIST. */
 	int (*ns_create)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
@@ -180,6 +189,8 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 	int64_t dedup_window_ns; /* how long message ids are remembered */
+	/* Does a scan that wants BACKEND_FEW records at most cost about as much as one get? What was true may become false, and with another server true again. */
+	atomic_bool few_at_once;
 };
 
 #endif

@@ -2,8 +2,12 @@
 
 #include <errno.h>
 
-/* So many records are fetched one by one before a scan is opened, which costs more to begin with. */
+/* So many records at the end of the chain are fetched from there back. */
 #define SINGLE_GETS 16
+/* So many that follow are asked for one by one, before a scan is opened, which costs more to begin with. */
+#define FEW_GETS 48
+/* A small event by itself. */
+#define SMALL_RECORD_BYTES 150
 /* Larger records are not asked for on a guess. */
 #define GUESS_BYTES 4096
 /* A run ends once it has so many bytes; larger records are verified by themselves. */
@@ -52,6 +56,7 @@ accept(struct fetch *f, const struct record *r)
 	cache_put_since(f->actor->store->cache, &f->actor->file, f->generation, &f->at, r);
 	copy_out(f, r);
 	f->at = record_head(r);
+	f->deadline_ns = store_deadline(f->actor->store);
 	look_around(f);
 }
 
@@ -101,7 +106,9 @@ take(void *arg, const struct scanned *m)
 		look_around(f);
 		return f->stopped ? 1 : 0;
 	}
-	if (f->run.records == 0 && (m->seq <= f->careful_to || m->payload.len == 0 || m->payload.len >= RUN_BYTES))
+	/* A run of one saves nothing. */
+	bool alone = m->last || m->seq <= f->careful_to || m->payload.len == 0 || m->payload.len >= RUN_BYTES;
+	if (f->run.records == 0 && alone)
 		return take_one(f, m);
 	record_run_add(&f->run, &f->at, m->seq, m->payload);
 	buf_put_span(&f->run_bytes, m->payload);
@@ -121,24 +128,81 @@ take(void *arg, const struct scanned *m)
 	return enough(f) ? 1 : 0;
 }
 
-/* The next few records, one by one. -ENOENT: there is none though the chain goes on. */
+/* How many records of that size, 0 if it is not known, are wanted at most. */
+static uint64_t
+wanted_records(const struct fetch *f, size_t size)
+{
+	uint64_t bytes = f->stop_at - f->at.size, records = f->until_seq - f->at.seq;
+
+	if (size > 0 && bytes / size < records)
+		records = bytes / size + 1;
+	if (f->until_count > f->at.count && f->until_count - f->at.count < records)
+		records = f->until_count - f->at.count;
+	return records;
+}
+
+/* *next becomes the record that follows, accepted. -ENOENT: there is none though the chain goes on. */
 static int
-fetch_singly(struct fetch *f)
+fetch_one(struct fetch *f, struct owned_record *next)
 {
 	struct store *s = f->actor->store;
-	struct owned_record next = { 0 };
+	struct backend_get g = { .kind = GET_NEXT, .seq = f->at.seq + 1 };
 	const char *why;
+
+	int err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, f->deadline_ns, next);
+	if (err != 0)
+		return err;
+	if (record_follows(&f->at, &next->record, &why))
+		accept(f, &next->record);
+	else
+		report_broken(f, next->record.seq, why);
+	return 0;
+}
+
+/* Up to count records that follow, all at once, if each lies step behind the one before it. Returns how many did. */
+static size_t
+guess_next(struct fetch *f, uint64_t step, uint64_t count)
+{
+	struct store *s = f->actor->store;
+	struct backend_get gets[WAIT_MANY] = { 0 };
+	struct owned_record found[WAIT_MANY] = { 0 };
+	int errs[WAIT_MANY];
+	size_t n = 0, used = 0;
+	const char *why;
+
+	for (uint64_t seq = f->at.seq + step; n < WAIT_MANY && n < count && seq <= f->until_seq; seq += step)
+		gets[n++] = (struct backend_get){ .kind = GET_SEQ, .seq = seq };
+	wait_get_many(s->backend, actor_full_name(f->actor), gets, n, f->deadline_ns, found, errs);
+	while (used < n && errs[used] == 0 && !enough(f) && record_follows(&f->at, &found[used].record, &why))
+		accept(f, &found[used++].record);
+	for (size_t i = 0; i < n; i++)
+		owned_record_free(&found[i]);
+	return used;
+}
+
+/* The next few records, as far as a scan would not be cheaper. *left becomes a guess at how many are wanted after them. */
+static int
+fetch_few(struct fetch *f, uint64_t *left)
+{
+	struct owned_record next = { 0 };
 	int err = 0;
 
-	for (unsigned i = 0; i < SINGLE_GETS && err == 0 && !enough(f); i++) {
-		struct backend_get g = { .kind = GET_NEXT, .seq = f->at.seq + 1 };
-		err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), &next);
-		if (err != 0)
+	*left = 0;
+	for (size_t asked = 0; err == 0 && !enough(f) && asked < FEW_GETS; asked++) {
+		uint64_t before = f->at.seq;
+		err = fetch_one(f, &next);
+		if (err != 0 || enough(f))
 			break;
-		if (record_follows(&f->at, &next.record, &why))
-			accept(f, &next.record);
-		else
-			report_broken(f, next.record.seq, why);
+		*left = wanted_records(f, next.record.payload.len);
+		if (*left > FEW_GETS || atomic_load(&f->actor->store->backend->few_at_once))
+			break;
+		size_t got = 1;
+		/* The first one says nothing of a step. */
+		while (before != 0 && got > 0 && !enough(f) && next.record.payload.len <= GUESS_BYTES && asked < FEW_GETS) {
+			got = guess_next(f, next.record.seq - before, *left);
+			asked += WAIT_MANY;
+			*left -= got < *left ? got : *left;
+		}
 	}
 	owned_record_free(&next);
 	return err;
@@ -178,7 +242,7 @@ guess_more(struct backwards *b, uint64_t step)
 	most = most < SINGLE_GETS - b->count ? most : SINGLE_GETS - b->count;
 	for (uint64_t seq = b->seq; n < most && seq > f->at.seq; seq = seq > step ? seq - step : 0)
 		gets[n++] = (struct backend_get){ .kind = GET_SEQ, .seq = seq };
-	wait_get_many(s->backend, actor_full_name(f->actor), gets, n, store_deadline(s), found, errs);
+	wait_get_many(s->backend, actor_full_name(f->actor), gets, n, f->deadline_ns, found, errs);
 	for (size_t i = 0; i < n; i++) {
 		if (used == i && errs[i] == 0 && found[i].record.seq == b->seq) {
 			b->seq = found[i].record.prev_seq;
@@ -201,7 +265,7 @@ collect_backwards(struct backwards *b)
 	while (b->count < SINGLE_GETS && b->seq > f->at.seq) {
 		struct backend_get g = { .kind = GET_SEQ, .seq = b->seq };
 		struct owned_record *next = &b->records[b->count];
-		int err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, store_deadline(s), next);
+		int err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, f->deadline_ns, next);
 		if (err != 0)
 			return err;
 		b->count++;
@@ -235,55 +299,70 @@ fetch_backwards(struct fetch *f)
 }
 
 static int
-scan_once(struct fetch *f, int64_t idle_ns)
+scan_once(struct fetch *f, uint64_t records, int64_t idle_ns)
 {
 	struct backend *b = f->actor->store->backend;
+	struct backend_range range = { .from_seq = f->at.seq + 1, .to_seq = f->until_seq, .records = records };
 
-	int err = b->ops->scan(b, actor_full_name(f->actor), f->at.seq + 1, f->until_seq, idle_ns, take, f);
+	if (records > 0 && f->stop_at < UINT64_MAX)
+		range.bytes = f->stop_at - f->at.size;
+	int err = b->ops->scan(b, actor_full_name(f->actor), range, idle_ns, take, f);
 	drop_run(f);
 	return err;
 }
 
+/* records: how many are wanted, by a guess; 0: very many. */
 static int
-fetch_by_scan(struct fetch *f)
+fetch_by_scan(struct fetch *f, uint64_t records)
 {
 	struct store *s = f->actor->store;
-	int64_t idle_ns = s->options.timeout_ns < WAIT_ATTEMPT_NS ? s->options.timeout_ns : WAIT_ATTEMPT_NS;
-	int64_t deadline = store_deadline(s);
 	unsigned tries = 0;
 
 	for (;;) {
 		uint64_t before = f->at.seq;
-		int err = scan_once(f, idle_ns);
+		int64_t idle_ns = wait_attempt_deadline(s->clock, f->deadline_ns) - clock_mono(s->clock);
+		int err = scan_once(f, records, idle_ns > 0 ? idle_ns : 0);
 		if ((err != -ENOTCONN && err != -ETIMEDOUT) || f->pause != NULL)
 			return err;
-		if (f->at.seq != before) {
-			deadline = store_deadline(s);
+		if (f->at.seq != before)
 			tries = 0;
-		}
 		/* Also one that was silent may have lost its consumer with a server. */
-		err = wait_retry(s->backend, s->clock, deadline, &tries);
+		err = wait_retry(s->backend, s->clock, f->deadline_ns, &tries);
 		if (err != 0)
 			return err;
 	}
 }
 
+/* What seems best at first. It need not be enough. */
+static int
+fetch_first(struct fetch *f)
+{
+	uint64_t wanted = wanted_records(f, SMALL_RECORD_BYTES);
+
+	/* Who goes on and on wants a scan anyway. */
+	if (f->pause != NULL)
+		return fetch_by_scan(f, 0);
+	if (wanted <= BACKEND_FEW && atomic_load(&f->actor->store->backend->few_at_once))
+		return fetch_by_scan(f, wanted);
+	if (f->until_count > f->at.count && f->until_count - f->at.count <= SINGLE_GETS)
+		return fetch_backwards(f);
+	return 0;
+}
+
 int
 fetch_follow(struct fetch *f)
 {
-	int err = 0;
+	uint64_t left = 0;
 
-	if (f->until_count > f->at.count && f->until_count - f->at.count <= SINGLE_GETS)
-		err = fetch_backwards(f);
-	/* Who goes on and on wants a scan anyway. */
-	if (err == 0 && f->pause == NULL)
-		err = fetch_singly(f);
+	if (f->deadline_ns == 0)
+		f->deadline_ns = store_deadline(f->actor->store);
+	int err = enough(f) ? 0 : fetch_first(f);
 
 	/* A scan may end early, and it may lose a record; single gets tell that from a break. */
 	while (err == 0 && !enough(f)) {
-		err = fetch_by_scan(f);
-		if (err == 0)
-			err = fetch_singly(f);
+		err = fetch_few(f, &left);
+		if (err == 0 && !enough(f))
+			err = fetch_by_scan(f, f->pause == NULL ? left : 0);
 	}
 	buf_free(&f->run_bytes);
 	if (err == -ENOENT)

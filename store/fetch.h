@@ -21,6 +21,8 @@ struct fetch {
 	uint64_t stop_at;    /* enough once the chain has reached this byte; UINT64_MAX: go on to until_seq */
 	uint64_t generation; /* of the actor's cache when `at` was known to be right (cache_generation) */
 
+	int64_t deadline_ns; /* when to give up; moves on with every record by store_options.timeout_ns. 0: as if one had come now */
+
 	/* The caller's buffer, which is filled from offset on; size may be 0. */
 	uint64_t offset;
 	size_t size;
@@ -45,8 +47,8 @@ struct fetch {
 };
 
 /*
- * Follow the chain until there is enough, it breaks, or pause says so: 0. Else -ETIMEDOUT when nothing has come for the
- * store's timeout, or as backend.h says. Blocks.
+ * Follow the chain until there is enough, it breaks, or pause says so: 0. Else -ETIMEDOUT when nothing has come by the
+ * deadline, or as backend.h says. Blocks.
  */
 int fetch_follow(struct fetch *f);
 

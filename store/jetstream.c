@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "js_api.h"
+#include "js_inbox.h"
 #include "js_last.h"
 #include "js_message.h"
 #include "js_options.h"
@@ -383,6 +384,7 @@ jetstream_free(struct backend *b)
 	if (js->rpc != NULL)
 		rpc_close(js->rpc);
 	timer_free(js->timer);
+	js_inboxes_free(js);
 	js_watches_free(js->watches);
 	rpc_free(js->rpc);
 	js_free_streams(js);
@@ -449,6 +451,7 @@ jetstream_new(struct backend **out, const struct jetstream_options *options, con
 	if (js == NULL)
 		return -ENOMEM;
 	js->base = (struct backend){ .ops = &jetstream_ops, .dedup_window_ns = DEDUP_WINDOW_NS };
+	atomic_init(&js->base.few_at_once, true);
 	js->clock = clock;
 	js->lg = lg;
 	js->replicas = options->replicas;

@@ -9,14 +9,17 @@
 #include <time.h>
 
 #include "js_api.h"
+#include "js_batch.h"
+#include "js_inbox.h"
 #include "js_message.h"
 #include "js_state.h"
 
-/* How long the end of a scan waits at most for the server to answer. */
-#define SCAN_CLOSE_MS 1000
+/* How long the server has for deleting a consumer. */
+#define DELETE_MS 1000
 /* What one request asks for, unless one message may be larger. */
 #define PULL_BYTES (2 * 1024 * 1024)
 #define PULL_MESSAGES 100000
+#define MESSAGE_ROOM 4096
 #define PULLS 2
 #define PULL_EXPIRES_NS (30 * NS_PER_SEC)
 /* The server forgets the consumer of a node that died after this. */
@@ -27,38 +30,16 @@
 
 struct scan {
 	struct jetstream *js;
-	natsSubscription *sub;
-	natsInbox *inbox;
+	struct js_inbox *inbox;
 	struct buf stream;
 	struct buf consumer; /* its name */
 	struct buf pull;     /* the subject of requests */
 	uint64_t pull_bytes;
+	bool few; /* one request is likely to do */
 	uint64_t received; /* messages */
 	uint64_t asked_at; /* received then */
 	uint64_t pending;  /* behind the last one */
 };
-
-static int
-scan_errno(natsStatus s)
-{
-	switch ((int)s) {
-	case NATS_OK:
-		return 0;
-	case NATS_TIMEOUT:
-		return -ETIMEDOUT;
-	case NATS_NOT_FOUND:
-		return -ENOENT;
-	case NATS_NO_MEMORY:
-		return -ENOMEM;
-	case NATS_CONNECTION_CLOSED:
-	case NATS_CONNECTION_DISCONNECTED:
-	case NATS_NO_RESPONDERS:
-	case NATS_NO_SERVER_SUPPORT:
-		return -ENOTCONN;
-	default:
-		return -EIO;
-	}
-}
 
 static cJSON *
 consumer_config(struct jetstream *js, struct actor_name name, const char *stream, uint64_t from_seq)
@@ -115,29 +96,33 @@ ask_for_more(struct scan *s)
 	snprintf(request, sizeof(request), "{\"batch\":%d,\"max_bytes\":%llu,\"expires\":%lld}", PULL_MESSAGES,
 	    (unsigned long long)s->pull_bytes, (long long)PULL_EXPIRES_NS);
 	s->asked_at = s->received;
-	return scan_errno(
-	    natsConnection_PublishRequestString(rpc_connection(s->js->rpc), s->pull.p, s->inbox, request));
+	return js_errno(
+	    natsConnection_PublishRequestString(rpc_connection(s->js->rpc), s->pull.p, s->inbox->subject, request));
+}
+
+/* What the first requests ask for. */
+static void
+set_pull(struct scan *s, const struct backend_range *range)
+{
+	/* The names and the reply subject count as well. */
+	uint64_t largest = (uint64_t)rpc_max_payload(s->js->rpc) + MESSAGE_ROOM, few = range->records * MESSAGE_ROOM + range->bytes;
+
+	s->pull_bytes = largest > PULL_BYTES ? largest : PULL_BYTES;
+	s->few = range->records > 0 && few < s->pull_bytes;
+	if (s->few)
+		s->pull_bytes = few;
 }
 
 static int
-open_scan(struct scan *s, struct actor_name name, uint64_t from_seq, int64_t deadline_ns)
+open_scan(struct scan *s, struct actor_name name, const struct backend_range *range, int64_t deadline_ns)
 {
-	uint64_t largest = (uint64_t)rpc_max_payload(s->js->rpc);
+	int err = make_consumer(s, name, range->from_seq, deadline_ns);
 
-	int err = make_consumer(s, name, from_seq, deadline_ns);
 	if (err != 0)
 		return err;
-	/* The names and the reply subject count as well. */
-	largest += 4096;
-	s->pull_bytes = largest > PULL_BYTES ? largest : PULL_BYTES;
-	natsStatus status = natsInbox_Create(&s->inbox);
-	if (status == NATS_OK)
-		status = natsConnection_SubscribeSync(&s->sub, rpc_connection(s->js->rpc), s->inbox);
-	/* What was asked for is the limit. */
-	if (status == NATS_OK)
-		status = natsSubscription_SetPendingLimits(s->sub, -1, -1);
-	err = scan_errno(status);
-	for (int i = 0; i < PULLS && err == 0 && s->pending > 0; i++)
+	set_pull(s, range);
+	err = js_inbox_take(s->js, &s->inbox);
+	for (int i = 0; i < (s->few ? 1 : PULLS) && err == 0 && s->pending > 0; i++)
 		err = ask_for_more(s);
 	return err;
 }
@@ -157,28 +142,18 @@ delete_consumer(struct scan *s)
 
 	buf_printf(&subject, "$JS.API.CONSUMER.DELETE.%s.%s", s->stream.p, s->consumer.p);
 	if (buf_text(&subject) != NULL)
-		rpc_request(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + SCAN_CLOSE_MS * NS_PER_MS,
+		rpc_request(js->rpc, subject.p, NULL, 0, NULL, 0, clock_mono(js->clock) + DELETE_MS * NS_PER_MS,
 		    on_deleted, NULL);
 	buf_free(&subject);
 }
 
-/*
- * The reading thread of nats.c 3.4 and 3.5 may still be putting a message into a subscription that is freed. So the
- * server is told to send no more (one message has come long ago, or will not be missed), and once that thread has seen
- * the answer to a ping behind it, it is done with this one.
- */
 static void
-close_scan(struct scan *s)
+close_scan(struct scan *s, int err)
 {
 	if (s->pull.len > 0)
 		delete_consumer(s);
-	if (s->sub != NULL) {
-		natsSubscription_AutoUnsubscribe(s->sub, 1);
-		if (rpc_connected(s->js->rpc))
-			natsConnection_FlushTimeout(rpc_connection(s->js->rpc), SCAN_CLOSE_MS);
-		natsSubscription_Destroy(s->sub);
-	}
-	natsInbox_Destroy(s->inbox);
+	/* What was asked for may still be on its way. */
+	js_inbox_give(s->js, s->inbox, err == -ETIMEDOUT || err == -ENOTCONN ? JS_INBOX_SILENT : JS_INBOX_BUSY);
 	buf_free(&s->pull);
 	buf_free(&s->consumer);
 	buf_free(&s->stream);
@@ -196,14 +171,14 @@ nap(void)
 static int
 next_message(struct scan *s, natsMsg **msg)
 {
-	natsStatus status = natsSubscription_NextMsg(msg, s->sub, 0);
+	natsStatus status = natsSubscription_NextMsg(msg, s->inbox->sub, 0);
 
 	if (status == NATS_TIMEOUT) {
 		nap();
-		status = natsSubscription_NextMsg(msg, s->sub, TICK_MS);
+		status = natsSubscription_NextMsg(msg, s->inbox->sub, TICK_MS);
 	}
 	if (status != NATS_TIMEOUT)
-		return scan_errno(status);
+		return js_errno(status);
 	/* The consumer may be gone with its server; the caller opens a new one. */
 	return rpc_connected(s->js->rpc) ? -EAGAIN : -ENOTCONN;
 }
@@ -259,21 +234,20 @@ hand_out(struct scan *s, natsMsg *msg, uint64_t to_seq, backend_scan_fn fn, void
 	return stop == 0 && m.base.last ? 1 : stop;
 }
 
-int
-js_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
+static int
+scan_by_consumer(struct jetstream *js, struct actor_name name, const struct backend_range *range, int64_t idle_ns,
     backend_scan_fn fn, void *arg)
 {
-	struct jetstream *js = js_of(b);
 	struct scan s = { .js = js };
 	int64_t idle_since = clock_mono(js->clock);
 
-	int err = open_scan(&s, name, from_seq, idle_since + 2 * idle_ns);
+	int err = open_scan(&s, name, range, idle_since + 2 * idle_ns);
 	bool more = err == 0 && s.pending > 0;
 	while (more) {
 		natsMsg *msg = NULL;
 		err = next_message(&s, &msg);
 		if (err == 0) {
-			err = hand_out(&s, msg, to_seq, fn, arg);
+			err = hand_out(&s, msg, range->to_seq, fn, arg);
 			idle_since = clock_mono(js->clock);
 		} else if (err == -EAGAIN) {
 			err = fn(arg, NULL);
@@ -283,6 +257,25 @@ js_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t t
 		natsMsg_Destroy(msg);
 		more = err == 0;
 	}
-	close_scan(&s);
+	close_scan(&s, err);
 	return err < 0 ? err : 0;
+}
+
+int
+js_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn,
+    void *arg)
+{
+	struct jetstream *js = js_of(b);
+	uint64_t reconnects = rpc_reconnects(js->rpc);
+
+	/* It may be another server now. */
+	if (range.records > 0 && atomic_exchange(&js->few_tried, reconnects) != reconnects)
+		atomic_store(&b->few_at_once, true);
+	bool few = atomic_load(&b->few_at_once);
+	if (!few || range.records == 0 || range.records > BACKEND_FEW)
+		return scan_by_consumer(js, name, &range, idle_ns, fn, arg);
+	int err = js_batch(js, name, range, idle_ns, fn, arg, &few);
+	if (!few)
+		atomic_store(&b->few_at_once, false);
+	return err;
 }

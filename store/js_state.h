@@ -1,6 +1,6 @@
 /*
  * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
- * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_namespace.c (namespaces as streams), js_streams.c (what
+ * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_inbox.c (where their messages come to), js_namespace.c (namespaces as streams), js_streams.c (what
  * is remembered of them). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
@@ -30,6 +30,9 @@ struct jetstream {
 
 	pthread_mutex_t lock;
 	struct table streams; /* js_streams.c's; guarded by lock */
+	struct js_inbox *kept_inboxes, *left_inboxes; /* js_inbox.c's; guarded by lock */
+	unsigned kept_count;
+	atomic_uint_fast64_t few_tried; /* the last reconnect after which the server was asked for a batch */
 };
 
 static inline struct jetstream *
@@ -50,8 +53,11 @@ void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_g
     backend_get_fn fn, void *arg);
 
 /* The backend's scan. */
-int js_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
-    backend_scan_fn fn, void *arg);
+int js_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn,
+    void *arg);
+
+/* What nats.c says of a request or of waiting for its answer, as backend.h has it. */
+int js_errno(natsStatus s);
 
 /* Ask for the stream's information: rpc_request. */
 void js_request_info(struct jetstream *js, const char *ns, int64_t deadline_ns, rpc_fn fn, void *arg);

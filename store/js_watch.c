@@ -26,6 +26,7 @@ struct js_watches {
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
 	struct backend_watch *list;
+	struct backend_watch *left; /* stopped ones, whose subscriptions are freed when the connection has been closed */
 	bool closing;
 	size_t subs;           /* those of which nats.c may still call on_message */
 	pthread_cond_t called; /* a call of some watch has returned, or subs has become 0 */
@@ -335,25 +336,39 @@ subscribe(struct backend_watch *w)
 	return s == NATS_OK ? 0 : -ENOTCONN;
 }
 
+/* Leave it until the connection is closed; whether there is time for that. Takes the caller's count then. */
+static bool
+leave_to_close(struct backend_watch *w)
+{
+	struct js_watches *ws = w->ws;
+
+	pthread_mutex_lock(&ws->lock);
+	bool closing = ws->closing;
+	if (closing) {
+		w->next_watch = ws->left;
+		ws->left = w;
+	}
+	pthread_mutex_unlock(&ws->lock);
+	return closing;
+}
+
 /*
  * On the worker. The reading thread of nats.c 3.4 and 3.5 may still be putting a message into a subscription that is freed; not any
- * more once it has seen the answer to a ping behind that, or if it has ended.
+ * more once it has seen the answer to a ping behind that, or when the connection has been closed.
  */
 static void
 unsubscribe(void *arg)
 {
 	struct backend_watch *w = arg;
 	struct js_watches *ws = w->ws;
-	int64_t again_ns = clock_mono(ws->js->clock) + NS_PER_SEC;
 
-	pthread_mutex_lock(&ws->lock);
-	bool closing = ws->closing;
-	pthread_mutex_unlock(&ws->lock);
 	if (w->sub != NULL) {
-		if (!closing)
-			natsSubscription_Unsubscribe(w->sub);
-		bool quiet = closing || natsConnection_FlushTimeout(rpc_connection(ws->rpc), FLUSH_MS) == NATS_OK;
-		/* Connected again later, or freed at the end. */
+		if (leave_to_close(w))
+			return;
+		natsSubscription_Unsubscribe(w->sub);
+		bool quiet = natsConnection_FlushTimeout(rpc_connection(ws->rpc), FLUSH_MS) == NATS_OK;
+		int64_t again_ns = clock_mono(ws->js->clock) + NS_PER_SEC;
+		/* Connected again later. Without memory for that it is never freed. */
 		if (!quiet && timer_at(ws->worker, again_ns, unsubscribe, w) == 0)
 			return;
 		if (quiet)
@@ -589,7 +604,14 @@ js_watches_close(struct js_watches *ws)
 	pthread_mutex_lock(&ws->lock);
 	while (ws->subs > 0)
 		pthread_cond_wait(&ws->called, &ws->lock);
+	struct backend_watch *left = ws->left;
 	pthread_mutex_unlock(&ws->lock);
+	while (left != NULL) {
+		struct backend_watch *w = left;
+		left = w->next_watch;
+		natsSubscription_Destroy(w->sub);
+		unref(w);
+	}
 }
 
 void

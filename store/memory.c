@@ -317,30 +317,29 @@ decode(const struct scanned *m, struct record *r)
 }
 
 static int
-memory_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns, backend_scan_fn fn,
-    void *arg)
+memory_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn, void *arg)
 {
 	struct memory *m = container_of(b, struct memory, base);
 
 	(void)idle_ns;
-	while (from_seq <= to_seq) {
+	while (range.from_seq <= range.to_seq) {
 		struct mem_scanned one = { .base.decode = decode };
 		pthread_mutex_lock(&m->lock);
-		const struct record *r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = from_seq });
+		const struct record *r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = range.from_seq });
 		if (r != NULL) {
 			one.record = *r;
 			one.base.seq = r->seq;
 			one.base.payload = r->payload;
 			r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = r->seq + 1 });
-			one.base.last = r == NULL || r->seq > to_seq;
+			one.base.last = r == NULL || r->seq > range.to_seq;
 		}
 		pthread_mutex_unlock(&m->lock);
-		if (one.base.seq == 0 || one.base.seq > to_seq)
+		if (one.base.seq == 0 || one.base.seq > range.to_seq)
 			return 0;
 		int stop = fn(arg, &one.base);
 		if (stop != 0)
 			return stop < 0 ? stop : 0;
-		from_seq = one.base.seq + 1;
+		range.from_seq = one.base.seq + 1;
 	}
 	return 0;
 }
@@ -683,7 +682,7 @@ memory_new(struct backend **out, const struct clock *clock)
 
 	if (m == NULL)
 		return -ENOMEM;
-	m->base = (struct backend){ .ops = &memory_ops, .dedup_window_ns = DEDUP_WINDOW_NS };
+	m->base = (struct backend){ .ops = &memory_ops, .dedup_window_ns = DEDUP_WINDOW_NS, .few_at_once = true };
 	m->clock = clock;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->called, NULL);

@@ -208,7 +208,7 @@ readahead_start(
 }
 
 bool
-readahead_wait(struct actor *a, uint64_t offset, uint64_t end)
+readahead_wait(struct actor *a, uint64_t offset, uint64_t end, bool *failed)
 {
 	bool come = false;
 
@@ -226,6 +226,7 @@ readahead_wait(struct actor *a, uint64_t offset, uint64_t end)
 				pthread_cond_wait(&ra->wake, &a->lock);
 			ra->waiting--;
 			come = ra->at > offset;
+			*failed |= !come;
 			put_locked(ra);
 		} else {
 			come = true;

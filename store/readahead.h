@@ -26,10 +26,10 @@ bool readahead_start(
     struct actor *a, const struct head *base, const struct head *until, uint64_t generation, uint64_t offset);
 
 /*
- * Wait until the bytes from offset to end have come. False if they are not on their way, or did not come: the cache need
- * not have the byte at offset then.
+ * Wait until the bytes from offset to end have come. False if they are not on their way, or did not come, which sets *failed: the
+ * cache need not have the byte at offset then.
  */
-bool readahead_wait(struct actor *a, uint64_t offset, uint64_t end);
+bool readahead_wait(struct actor *a, uint64_t offset, uint64_t end, bool *failed);
 
 /* A reader has got the bytes up to offset. Does not block. */
 void readahead_advance(struct actor *a, uint64_t offset);

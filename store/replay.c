@@ -132,23 +132,35 @@ is_sequential(struct actor *a, uint64_t offset)
 	return sequential;
 }
 
+/* One read, from its begin to its end. */
+struct reading {
+	struct actor *actor;
+	const struct head *until;
+	int64_t deadline_ns;
+	bool alone; /* a reader ahead was waited for, and did not bring what is wanted */
+};
+
 /*
  * The byte at offset is not in the cache: have it brought, and more of them behind it if the reader is likely to go on. Returns
  * how many bytes were copied out, 0 if one should look into the cache again, or -errno.
  */
 static ssize_t
-fill(struct actor *a, const struct head *until, uint64_t offset, size_t size, char *out)
+fill(struct reading *r, uint64_t offset, size_t size, char *out)
 {
+	struct actor *a = r->actor;
+	const struct head *until = r->until;
 	struct fetch f = { .actor = a, .until_seq = until->seq, .offset = offset, .size = size, .out = out };
 	bool sequential = is_sequential(a, offset);
 
 	f.until_count = until->count;
+	f.deadline_ns = r->deadline_ns;
 	f.generation = cache_generation(&a->file);
 	int err = find_start(a, until, offset, &f.at);
 	if (err != 0)
 		return err;
-	if (sequential && until->size - offset >= READAHEAD_LEFT_MIN &&
-	    readahead_start(a, &f.at, until, f.generation, offset) && readahead_wait(a, offset, offset + size))
+	if (sequential && !r->alone && until->size - offset >= READAHEAD_LEFT_MIN &&
+	    readahead_start(a, &f.at, until, f.generation, offset) &&
+	    readahead_wait(a, offset, offset + size, &r->alone))
 		return 0;
 	f.stop_at = offset + size + (sequential ? AHEAD_BYTES : 0);
 	f.stop_at = f.stop_at < until->size ? f.stop_at : until->size;
@@ -211,13 +223,13 @@ borrow_some(struct actor *a, uint64_t offset, size_t size, struct actor_bytes *b
 }
 
 static ssize_t
-fill_some(struct actor *a, const struct head *head, uint64_t offset, size_t size, struct actor_bytes *b)
+fill_some(struct reading *r, uint64_t offset, size_t size, struct actor_bytes *b)
 {
 	char *to = own_room(b, size);
 
 	if (to == NULL)
 		return -ENOMEM;
-	ssize_t n = fill(a, head, offset, size, to);
+	ssize_t n = fill(r, offset, size, to);
 	if (n > 0)
 		add_piece(b, to, (size_t)n, NULL);
 	return n;
@@ -226,6 +238,7 @@ fill_some(struct actor *a, const struct head *head, uint64_t offset, size_t size
 ssize_t
 actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t size, struct actor_bytes *b)
 {
+	struct reading r = { .actor = a, .until = head, .deadline_ns = store_deadline(a->store) };
 	ssize_t n = 1;
 
 	if (offset >= head->size) {
@@ -240,10 +253,10 @@ actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t s
 		uint64_t at = offset + b->len;
 		size_t left = size - b->len;
 		n = borrow_some(a, at, left, b);
-		if (n == 0 && readahead_wait(a, at, at + left))
+		if (n == 0 && readahead_wait(a, at, at + left, &r.alone))
 			n = borrow_some(a, at, left, b);
 		if (n == 0)
-			n = fill_some(a, head, at, left, b);
+			n = fill_some(&r, at, left, b);
 	}
 	if (b->len == 0)
 		actor_bytes_free(b);

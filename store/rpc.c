@@ -367,12 +367,14 @@ subscribe(struct rpc *r)
 	return s;
 }
 
-static int
-nats_errno(natsStatus s)
+int
+rpc_errno(natsStatus s)
 {
 	switch ((int)s) {
 	case NATS_OK:
 		return 0;
+	case NATS_TIMEOUT:
+		return -ETIMEDOUT;
 	case NATS_NO_RESPONDERS:
 		return -EHOSTUNREACH;
 	case NATS_NO_MEMORY:
@@ -383,6 +385,7 @@ nats_errno(natsStatus s)
 	case NATS_INVALID_ARG:
 		return -EIO;
 	default:
+		/* Also NATS_INSUFFICIENT_BUFFER: nothing is kept for later while there is no connection. */
 		return -ENOTCONN;
 	}
 }
@@ -404,7 +407,7 @@ on_lane_failed(void *arg, uint64_t tag, natsStatus why)
 	struct slot held;
 
 	if (slots_release(&r->slots, (uint32_t)(tag >> 32), (uint32_t)tag, &held))
-		end_request(r, &held, true, nats_errno(why), NULL);
+		end_request(r, &held, true, rpc_errno(why), NULL);
 }
 
 static void
@@ -518,7 +521,7 @@ make_message(natsMsg **msg, const char *subject, const char *reply, const struct
 
 	for (size_t i = 0; s == NATS_OK && i < header_count; i++)
 		s = natsMsgHeader_Set(*msg, headers[i].key, headers[i].value);
-	return nats_errno(s);
+	return rpc_errno(s);
 }
 
 /* *msg is cleared if it was taken. */
@@ -526,7 +529,7 @@ static int
 send_message(struct rpc *r, struct lane_way way, natsMsg **msg, uint64_t tag)
 {
 	if (way.life == 0)
-		return nats_errno(natsConnection_PublishMsg(r->nc, *msg));
+		return rpc_errno(natsConnection_PublishMsg(r->nc, *msg));
 	if (!lane_send(r->lane, way, *msg, tag))
 		return -ENOTCONN;
 	*msg = NULL;

@@ -28,6 +28,9 @@ struct rpc_header {
 	const char *value;
 };
 
+/* What nats.c says, in the errors below. */
+int rpc_errno(natsStatus s);
+
 /*
  * err 0 and the reply (borrowed until return), or NULL and: -ETIMEDOUT (the deadline), -ENOTCONN (connection lost, or
  * none), -EHOSTUNREACH (nobody listens on the subject), -EACCES (the server refuses the subject), -EMSGSIZE, -ENOMEM,

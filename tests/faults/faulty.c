@@ -323,8 +323,7 @@ on_scanned(void *arg, const struct scanned *m)
 
 /* One that lags ends after a few records, and so does one whose connection is lost on the way. */
 static int
-faulty_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64_t to_seq, int64_t idle_ns,
-    backend_scan_fn fn, void *arg)
+faulty_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn, void *arg)
 {
 	struct faulty *f = faulty_of(b);
 	struct fault fault = faulty_choose(f, FAULT_SCAN);
@@ -332,7 +331,7 @@ faulty_scan(struct backend *b, struct actor_name name, uint64_t from_seq, uint64
 
 	if (fault.kind == FAULT_LAG || fault.kind == FAULT_REFUSE)
 		scan.left = 3;
-	int err = f->inner->ops->scan(f->inner, name, from_seq, to_seq, idle_ns, on_scanned, &scan);
+	int err = f->inner->ops->scan(f->inner, name, range, idle_ns, on_scanned, &scan);
 	return err == 0 && fault.kind == FAULT_REFUSE ? fault.err : err;
 }
 
