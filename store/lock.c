@@ -7,13 +7,31 @@
 #define HELD_MAX 8
 
 static const char *const names[LOCK_RANKS] = {
-	[LOCK_STORE] = "store",
-	[LOCK_ACTOR] = "actor",
-	[LOCK_CACHE_FILE] = "cache file",
+	[LOCK_TIMER] = "timer",
+	[LOCK_QUOTA] = "quota",
 	[LOCK_CACHE] = "cache",
-	[LOCK_BACKEND] = "backend",
-	[LOCK_LEAF] = "leaf",
-	[LOCK_ALONE] = "alone",
+	[LOCK_CACHE_FILE] = "cache file",
+	[LOCK_ACTOR] = "actor",
+	[LOCK_NODES] = "nodes",
+	[LOCK_SPENT] = "spent",
+	[LOCK_SLOTS] = "slots",
+	[LOCK_LANE] = "lane",
+	[LOCK_RPC] = "rpc",
+	[LOCK_CALL] = "call",
+	[LOCK_CREATION] = "creation",
+	[LOCK_WATCHES] = "watches",
+	[LOCK_STREAMS] = "streams",
+	[LOCK_MEMORY] = "memory",
+	[LOCK_WAITER] = "waiter",
+	[LOCK_INDEX] = "index",
+	[LOCK_INDEXES] = "indexes",
+	[LOCK_STORE] = "store",
+	[LOCK_HANDLES] = "handles",
+	[LOCK_SPACE] = "space",
+	[LOCK_FILE] = "file",
+	[LOCK_FILES] = "files",
+	[LOCK_NOTIFY] = "notify",
+	[LOCK_SERVER] = "server",
 };
 
 /* What this thread holds, in the order in which it was taken. */
@@ -37,7 +55,7 @@ lock_check_take(const void *lock, enum lock_rank rank)
 	for (size_t i = 0; i < held_count; i++) {
 		if (held[i].lock == lock)
 			stop("taking again", rank, held[i].rank);
-		if (held[i].rank >= rank || held[i].rank == LOCK_LEAF || rank == LOCK_ALONE)
+		if (held[i].rank <= rank || rank > LOCK_INNER)
 			stop("taking", rank, held[i].rank);
 	}
 }
@@ -80,4 +98,15 @@ lock_check_wait(const void *lock)
 			stop("waiting", held[held_count - 1].rank, held[i].rank);
 	if (held_count == 0)
 		not_held("waiting with");
+}
+
+void
+lock_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }
