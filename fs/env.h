@@ -1,7 +1,8 @@
 /*
  * What every part of the file system is given: the store, clock, log and options of one mount, and its tables.
  *
- * Plain values, set before the first request and never changed, but for the atomic ones. In which order the locks of fs are taken: ../store/lock.h.
+ * Plain values, set before the first request and never changed, but for the atomic ones. In which order
+ * the locks of fs are taken: ../store/lock.h.
  */
 #ifndef AETHER_FS_ENV_H
 #define AETHER_FS_ENV_H
