@@ -59,30 +59,34 @@ enum lock_rank {
 	LOCK_NOTIFY,  /* notify.lock: what the kernel was told of namespaces, what it must be told (notify.c) */
 
 	LOCK_SERVER, /* server.lock: whether the private server is lost, or not wanted any more (mount/server.c) */
-	LOCK_RANKS
 };
 
 struct lock {
 	pthread_mutex_t mutex;
 #if LOCK_CHECKS
 	enum lock_rank rank;
+	const char *name; /* the rank's */
 #endif
 };
 
-/* The checks themselves, for the functions below. lock tells apart locks of one rank. */
-void lock_check_take(const void *lock, enum lock_rank rank);
-void lock_check_got(const void *lock, enum lock_rank rank);
+/* The checks themselves, for the functions below. lock tells apart locks of one rank; name is borrowed for good. */
+void lock_check_take(const void *lock, enum lock_rank rank, const char *name);
+void lock_check_got(const void *lock, enum lock_rank rank, const char *name);
 void lock_check_give(const void *lock);
 void lock_check_wait(const void *lock);
 
+/* void lock_init(struct lock *l, enum lock_rank rank), with the rank by its name. */
+#define lock_init(l, rank) lock_init_named(l, rank, #rank)
+
 static inline void
-lock_init(struct lock *l, enum lock_rank rank)
+lock_init_named(struct lock *l, enum lock_rank rank, const char *name)
 {
 	pthread_mutex_init(&l->mutex, NULL);
 #if LOCK_CHECKS
 	l->rank = rank;
+	l->name = name;
 #else
-	(void)rank;
+	(void)rank, (void)name;
 	_Static_assert(sizeof(*l) == sizeof(pthread_mutex_t), "a lock costs nothing");
 #endif
 }
@@ -98,11 +102,11 @@ static inline void
 lock_take(struct lock *l)
 {
 #if LOCK_CHECKS
-	lock_check_take(l, l->rank);
+	lock_check_take(l, l->rank, l->name);
 #endif
 	pthread_mutex_lock(&l->mutex);
 #if LOCK_CHECKS
-	lock_check_got(l, l->rank);
+	lock_check_got(l, l->rank, l->name);
 #endif
 }
 
@@ -114,7 +118,7 @@ lock_try(struct lock *l)
 
 #if LOCK_CHECKS
 	if (taken)
-		lock_check_got(l, l->rank);
+		lock_check_got(l, l->rank, l->name);
 #endif
 	return taken;
 }

@@ -195,17 +195,17 @@ gives_what_it_has_not(void)
 
 TEST(the_wrong_order_aborts)
 {
-	check_stops(backwards, "taking \"actor\" while holding \"cache file\"");
-	check_stops(two_of_a_rank, "taking \"actor\" while holding \"actor\"");
-	check_stops(twice, "taking again \"store\"");
-	check_stops(outermost_within, "taking \"store\" while holding \"actor\"");
-	check_stops(two_outermost, "taking \"index\" while holding \"store\"");
-	check_stops(behind_a_tried_one, "taking \"actor\" while holding \"timer\"");
+	check_stops(backwards, "taking LOCK_ACTOR while holding LOCK_CACHE_FILE");
+	check_stops(two_of_a_rank, "taking LOCK_ACTOR while holding LOCK_ACTOR");
+	check_stops(twice, "taking again LOCK_STORE");
+	check_stops(outermost_within, "taking LOCK_STORE while holding LOCK_ACTOR");
+	check_stops(two_outermost, "taking LOCK_INDEX while holding LOCK_STORE");
+	check_stops(behind_a_tried_one, "taking LOCK_ACTOR while holding LOCK_TIMER");
 }
 
 TEST(a_wait_with_another_lock_aborts)
 {
-	check_stops(waits_with_another, "waiting \"actor\" while holding \"store\"");
+	check_stops(waits_with_another, "waiting with LOCK_ACTOR while holding LOCK_STORE");
 	check_stops(waits_without, "waiting with a lock that this thread does not hold");
 }
 
