@@ -1,16 +1,8 @@
 /*
  * What every part of the file system is given: the store, clock, log and options of one mount, and its tables.
  *
- * Plain values, set before the first request and never changed, but for the atomic ones.
- *
- * Locks of fs. They are all leaves: none is taken while another is held, also of the store (LOCK_ALONE in ../store/lock.h), but for
- * node_table.lock under notify.lock; and none is held across a call of the store, a reply, a callback or a notification of the kernel.
- *   files.lock       the list of open actor files (file.c)
- *   file.lock        one open file: its queue of operations, what it has seen of its actor (file.c)
- *   notify.lock      what the kernel was told of namespaces, what it must be told (notify.c)
- *   node_table.lock  the nodes and their counts (node.c)
- *   handles.lock     the list of other open handles (handles.c)
- *   space.lock       what is known of the storage (space.c)
+ * Plain values, set before the first request and never changed, but for the atomic ones. In which order
+ * the locks of fs are taken: ../store/lock.h.
  */
 #ifndef AETHER_FS_ENV_H
 #define AETHER_FS_ENV_H

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../store/lock.h"
 #include "entries.h"
 #include "lines.h"
 #include "notify.h"
 
 struct files {
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct file *first;
 	pthread_cond_t empty;
@@ -38,7 +39,7 @@ struct file {
 	uint64_t accepted; /* bytes taken so far, for an import */
 	uint64_t owner;    /* who wrote last */
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	bool known; /* head is set */
 	struct head head;
@@ -58,8 +59,8 @@ files_new(struct files **out)
 
 	if (fs == NULL)
 		return -ENOMEM;
-	pthread_mutex_init(&fs->lock, NULL);
-	pthread_cond_init(&fs->empty, NULL);
+	lock_init(&fs->lock, LOCK_FILES);
+	lock_cond_init(&fs->empty);
 	*out = fs;
 	return 0;
 }
@@ -70,32 +71,32 @@ files_free(struct files *fs)
 	if (fs == NULL)
 		return;
 	pthread_cond_destroy(&fs->empty);
-	pthread_mutex_destroy(&fs->lock);
+	lock_destroy(&fs->lock);
 	free(fs);
 }
 
 static void
 enlist(struct files *fs, struct file *f)
 {
-	pthread_mutex_lock(&fs->lock);
+	lock_take(&fs->lock);
 	f->next = fs->first;
 	f->link = &fs->first;
 	if (f->next != NULL)
 		f->next->link = &f->next;
 	fs->first = f;
-	pthread_mutex_unlock(&fs->lock);
+	lock_give(&fs->lock);
 }
 
 static void
 delist(struct files *fs, struct file *f)
 {
-	pthread_mutex_lock(&fs->lock);
+	lock_take(&fs->lock);
 	*f->link = f->next;
 	if (f->next != NULL)
 		f->next->link = f->link;
 	if (fs->first == NULL)
 		pthread_cond_broadcast(&fs->empty);
-	pthread_mutex_unlock(&fs->lock);
+	lock_give(&fs->lock);
 }
 
 static int
@@ -148,7 +149,7 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	f->import = created && !(flags & O_APPEND);
 	f->queue_tail = &f->queue;
 	f->unsettled_tail = &f->unsettled;
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_FILE);
 	node_ref(env->nodes, n);
 	enlist(env->files, f);
 	*out = f;
@@ -161,7 +162,7 @@ file_free(struct file *f)
 	struct files *fs = f->env->files;
 
 	lines_free(&f->lines);
-	pthread_mutex_destroy(&f->lock);
+	lock_destroy(&f->lock);
 	node_put(f->env->nodes, f->node, 1);
 	/* Last, for files_drain takes it as the end of everything. */
 	delist(fs, f);
@@ -171,9 +172,9 @@ file_free(struct file *f)
 uint64_t
 file_version(struct file *f)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	uint64_t version = f->version;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return version;
 }
 
@@ -184,22 +185,22 @@ head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
 	struct head now;
 	bool known;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	known = f->known;
 	*head = f->head;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	if (known && end <= head->size)
 		return 0;
 	int err = actor_head(f->actor, ENV_ACTOR_AGE_NS, true, &now);
 	/* What the file has seen can be read on while NATS is away, and its end is then where it was. */
 	if (err != 0)
 		return known && (offset < head->size || err == -ETIMEDOUT) ? 0 : err;
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	if (!f->known || now.seq > f->head.seq)
 		f->head = now;
 	f->known = true;
 	*head = f->head;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return 0;
 }
 
@@ -240,7 +241,7 @@ finish(struct file_op *op, int err, size_t written)
 	struct file *f = op->file;
 	struct file_op *next;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	next = f->queue;
 	if (next != NULL) {
 		f->queue = next->next;
@@ -249,7 +250,7 @@ finish(struct file_op *op, int err, size_t written)
 	} else {
 		f->busy = false;
 	}
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	buf_free(&op->text);
 	void (*drop)(struct file_op *) = op->early ? NULL : op->drop;
 	/* After this neither op nor, unless next was waiting, f need be there. */
@@ -289,10 +290,10 @@ failed(struct file *f, const struct file_op *op, int err)
 static void
 set_version(struct file *f, uint64_t version)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	if (version > f->version)
 		f->version = version;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 }
 
 /* How much of the write is done with once the append has consumed what it says. */
@@ -313,7 +314,7 @@ ended_late(struct file *f, struct file_op *op)
 {
 	struct file_op *settling = NULL;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	struct file_op **at = &f->unsettled;
 	while (*at != op)
 		at = &(*at)->next;
@@ -324,7 +325,7 @@ ended_late(struct file *f, struct file_op *op)
 		settling = f->settling;
 		f->settling = NULL;
 	}
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	if (op->drop != NULL)
 		op->drop(op);
 	/* Without one that waits the file may be gone. */
@@ -366,11 +367,11 @@ accepted(struct append *ap)
 	struct file *f = op->file;
 
 	op->early = true;
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	op->next = NULL;
 	*f->unsettled_tail = op;
 	f->unsettled_tail = &op->next;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	finish(op, 0, consumed(f, op));
 }
 
@@ -491,27 +492,27 @@ concerns(struct file *f, const struct file_op *op)
 {
 	bool yes = is_last_writer(f, op);
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	for (const struct file_op *w = f->unsettled; !yes && w != NULL; w = w->next)
 		yes = w->owner == op->owner;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return yes;
 }
 
 static void
 settle(struct file *f, struct file_op *op)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	bool wait = f->unsettled != NULL;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	/* Before it counts as waiting, for then it may end, and the file with it. */
 	if (wait)
 		actor_append_hurry(f->actor);
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	wait = f->unsettled != NULL;
 	if (wait)
 		f->settling = op;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	if (!wait)
 		settled(f, op);
 }
@@ -532,7 +533,7 @@ file_submit(struct file_op *op)
 {
 	struct file *f = op->file;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	bool mine = !f->busy;
 	f->busy = true;
 	op->next = NULL;
@@ -540,7 +541,7 @@ file_submit(struct file_op *op)
 		*f->queue_tail = op;
 		f->queue_tail = &op->next;
 	}
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	if (mine)
 		take_turn(f, op);
 }
@@ -556,10 +557,10 @@ file_close(struct file *f, void (*done)(struct file_op *op, int err, size_t writ
 {
 	struct files *fs = f->env->files;
 
-	pthread_mutex_lock(&fs->lock);
+	lock_take(&fs->lock);
 	bool closing = f->closing;
 	f->closing = true;
-	pthread_mutex_unlock(&fs->lock);
+	lock_give(&fs->lock);
 	if (closing)
 		return;
 	f->last = (struct file_op){ .file = f, .kind = FILE_CLOSE, .done = done, .user = user };
@@ -580,10 +581,10 @@ next_open(struct files *fs)
 {
 	struct file *f;
 
-	pthread_mutex_lock(&fs->lock);
+	lock_take(&fs->lock);
 	for (f = fs->first; f != NULL && f->closing; f = f->next)
 		;
-	pthread_mutex_unlock(&fs->lock);
+	lock_give(&fs->lock);
 	return f;
 }
 
@@ -594,8 +595,8 @@ files_drain(struct files *fs)
 
 	while ((f = next_open(fs)) != NULL)
 		file_close(f, drained, NULL);
-	pthread_mutex_lock(&fs->lock);
+	lock_take(&fs->lock);
 	while (fs->first != NULL)
-		pthread_cond_wait(&fs->empty, &fs->lock);
-	pthread_mutex_unlock(&fs->lock);
+		lock_wait(&fs->lock, &fs->empty);
+	lock_give(&fs->lock);
 }

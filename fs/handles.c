@@ -5,30 +5,30 @@
 void
 handles_init(struct handles *hs)
 {
-	pthread_mutex_init(&hs->lock, NULL);
+	lock_init(&hs->lock, LOCK_HANDLES);
 	hs->first = NULL;
 }
 
 void
 handles_add(struct handles *hs, struct handle *h)
 {
-	pthread_mutex_lock(&hs->lock);
+	lock_take(&hs->lock);
 	h->next = hs->first;
 	h->link = &hs->first;
 	if (h->next != NULL)
 		h->next->link = &h->next;
 	hs->first = h;
-	pthread_mutex_unlock(&hs->lock);
+	lock_give(&hs->lock);
 }
 
 void
 handles_remove(struct handles *hs, struct handle *h)
 {
-	pthread_mutex_lock(&hs->lock);
+	lock_take(&hs->lock);
 	*h->link = h->next;
 	if (h->next != NULL)
 		h->next->link = h->link;
-	pthread_mutex_unlock(&hs->lock);
+	lock_give(&hs->lock);
 }
 
 void
@@ -40,5 +40,5 @@ handles_destroy(struct handles *hs)
 		hs->first = h->next;
 		h->free(h);
 	}
-	pthread_mutex_destroy(&hs->lock);
+	lock_destroy(&hs->lock);
 }

@@ -7,7 +7,7 @@
 #ifndef AETHER_FS_HANDLES_H
 #define AETHER_FS_HANDLES_H
 
-#include <pthread.h>
+#include "../store/lock.h"
 
 struct handle {
 	struct handle *next;
@@ -16,7 +16,7 @@ struct handle {
 };
 
 struct handles {
-	pthread_mutex_t lock; /* guards the list */
+	struct lock lock; /* guards the list */
 	struct handle *first;
 };
 

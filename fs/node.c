@@ -1,11 +1,11 @@
 #include "node.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "../store/lock.h"
 #include "entries.h"
 
 #define ROOT_NODEID 1 /* FUSE_ROOT_ID, without including libfuse for it */
@@ -14,7 +14,7 @@
 struct node_table {
 	struct store *store;
 	struct node *root;
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct table nodes; /* guarded by lock; the root is not in it */
 };
 
@@ -38,7 +38,7 @@ node_table_new(struct node_table **out, struct store *store)
 	t->root->kind = NODE_ROOT;
 	t->root->link.hash = ROOT_INO;
 	t->store = store;
-	pthread_mutex_init(&t->lock, NULL);
+	lock_init(&t->lock, LOCK_NODES);
 	*out = t;
 	return 0;
 }
@@ -66,7 +66,7 @@ node_table_free(struct node_table *t)
 		free_node(container_of(link, struct node, link));
 	}
 	table_free(&t->nodes);
-	pthread_mutex_destroy(&t->lock);
+	lock_destroy(&t->lock);
 	free(t->root);
 	free(t);
 }
@@ -151,7 +151,7 @@ node_get(struct node_table *t, struct node *parent, enum node_kind kind, const s
 	uint64_t ino = node_child_ino(parent, name);
 	int err = 0;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	*out = find_locked(t, parent, name, ino);
 	if (*out == NULL) {
 		struct node *fresh = make(parent, kind, control, name);
@@ -164,7 +164,7 @@ node_get(struct node_table *t, struct node *parent, enum node_kind kind, const s
 			*out = fresh;
 		}
 	}
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return err;
 }
 
@@ -173,9 +173,9 @@ node_find(struct node_table *t, const struct node *parent, const char *name)
 {
 	uint64_t ino = node_child_ino(parent, name);
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	struct node *n = find_locked(t, parent, name, ino);
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return n;
 }
 
@@ -202,7 +202,7 @@ node_walk_told(struct node_table *t, const struct node *ns, size_t *cursor, stru
 {
 	int more = 1;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	/* When the table grows, what was in a slot goes into that one and into one behind the old end. */
 	for (size_t i = 0; i < WALK_SLOTS && more == 1; i++) {
 		if (t->nodes.slots == NULL || *cursor > t->nodes.mask)
@@ -212,7 +212,7 @@ node_walk_told(struct node_table *t, const struct node *ns, size_t *cursor, stru
 		else
 			++*cursor;
 	}
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return more;
 }
 
@@ -235,9 +235,9 @@ node_actor(struct node_table *t, struct node *n, struct actor **out)
 void
 node_ref(struct node_table *t, struct node *n)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	n->refs++;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 }
 
 void
@@ -245,7 +245,7 @@ node_put(struct node_table *t, struct node *n, uint64_t count)
 {
 	struct node *dead = NULL;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	while (n != t->root) {
 		n->refs -= count < n->refs ? count : n->refs;
 		if (n->refs > 0)
@@ -258,7 +258,7 @@ node_put(struct node_table *t, struct node *n, uint64_t count)
 		n = n->parent;
 		count = 1;
 	}
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	while (dead != NULL) {
 		struct table_link *next = dead->link.next;
 		free_node(dead);
@@ -269,9 +269,9 @@ node_put(struct node_table *t, struct node *n, uint64_t count)
 size_t
 node_count(struct node_table *t)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	size_t n = t->nodes.count;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return n;
 }
 

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "../store/lock.h"
+
 /* What node.told is while it is being decided; 0: the kernel was told nothing that it may keep. */
 #define TELLING UINT64_MAX
 
@@ -55,7 +57,7 @@ struct notify {
 	pthread_t thread;
 	bool running;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock, as node.held and node.pending. */
 	pthread_cond_t changed;
 	bool stop;
@@ -73,7 +75,6 @@ notify_new(struct notify **out, struct store *store, struct node_table *nodes, c
     const struct notify_kernel *kernel)
 {
 	struct notify *nt = calloc(1, sizeof(*nt));
-	pthread_condattr_t monotonic;
 
 	if (nt == NULL)
 		return -ENOMEM;
@@ -82,11 +83,8 @@ notify_new(struct notify **out, struct store *store, struct node_table *nodes, c
 	nt->clock = clock;
 	nt->kernel = *kernel;
 	nt->queue_tail = &nt->queue;
-	pthread_mutex_init(&nt->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&nt->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	lock_init(&nt->lock, LOCK_NOTIFY);
+	lock_cond_init(&nt->changed);
 	*out = nt;
 	return 0;
 }
@@ -125,7 +123,7 @@ notify_free(struct notify *nt)
 		free_held(nt, h);
 	}
 	pthread_cond_destroy(&nt->changed);
-	pthread_mutex_destroy(&nt->lock);
+	lock_destroy(&nt->lock);
 	free(nt);
 }
 
@@ -167,9 +165,9 @@ keep_locked(struct notify *nt, struct node *ns, struct index *x)
 	struct held *h = hold_locked(nt, ns);
 
 	if (h != NULL && h->index != x) {
-		pthread_mutex_unlock(&nt->lock);
+		lock_give(&nt->lock);
 		struct index *drop = index_peek(nt->store, ns->name);
-		pthread_mutex_lock(&nt->lock);
+		lock_take(&nt->lock);
 		h = hold_locked(nt, ns);
 		bool taken = h != NULL && drop == x && h->index != x;
 		if (taken) {
@@ -177,10 +175,10 @@ keep_locked(struct notify *nt, struct node *ns, struct index *x)
 			h->index = x;
 			h->complete = false;
 		}
-		pthread_mutex_unlock(&nt->lock);
+		lock_give(&nt->lock);
 		if (drop != NULL)
 			index_put(drop);
-		pthread_mutex_lock(&nt->lock);
+		lock_take(&nt->lock);
 		h = ns->held;
 	}
 	if (h == NULL || h->index != x)
@@ -195,9 +193,9 @@ notify_tell(struct notify *nt, struct node *n, struct index *x)
 	atomic_store(&n->told, TELLING);
 	if (!index_is_live(x))
 		return false;
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	bool kept = keep_locked(nt, n->parent, x) != NULL;
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return kept;
 }
 
@@ -212,7 +210,7 @@ notify_owner(struct notify *nt, struct node *ns, const struct ns_attr *attr)
 {
 	bool changed = false;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	struct held *h = ns->held;
 	if (h != NULL) {
 		changed = h->owned &&
@@ -224,7 +222,7 @@ notify_owner(struct notify *nt, struct node *ns, const struct ns_attr *attr)
 		h->owned = true;
 		h->attr = *attr;
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return changed;
 }
 
@@ -236,7 +234,7 @@ notify_list(struct notify *nt, struct node *ns, struct index *x)
 	/* A listing read anew tells of the actors along with their names; from its own the kernel would have to ask for each. */
 	bool mostly_known = node_count(nt->nodes) >= count / 2;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	struct held *h = keep_locked(nt, ns, x);
 	if (h != NULL) {
 		int64_t now = clock_mono(nt->clock);
@@ -250,21 +248,21 @@ notify_list(struct notify *nt, struct node *ns, struct index *x)
 		}
 		h->listed = true;
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return keep;
 }
 
 void
 notify_listed(struct notify *nt, struct node *ns, struct index *x, uint64_t end)
 {
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	struct held *h = ns->held;
 	if (h != NULL && h->index == x) {
 		h->complete = true;
 		h->end = end;
 		h->listed = true;
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 }
 
 static void
@@ -301,14 +299,14 @@ listing_changed_locked(struct notify *nt, struct held *h)
 static void
 all_changed(struct notify *nt, const struct node *ns)
 {
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	struct held *h = ns->held;
 	if (h != NULL) {
 		h->all = true;
 		listing_changed_locked(nt, h);
 		to_do_locked(nt);
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 }
 
 static void
@@ -319,12 +317,12 @@ actor_changed(struct notify *nt, const struct node *ns, const char *name, const 
 	bool changed = told != 0 && (head == NULL || told != head->seq);
 
 	if (changed || is_new || head == NULL) {
-		pthread_mutex_lock(&nt->lock);
+		lock_take(&nt->lock);
 		if (changed)
 			mark_locked(nt, n);
 		if ((is_new || head == NULL) && ns->held != NULL)
 			listing_changed_locked(nt, ns->held);
-		pthread_mutex_unlock(&nt->lock);
+		lock_give(&nt->lock);
 	}
 	if (n != NULL)
 		node_put(nt->nodes, n, 1);
@@ -373,7 +371,7 @@ forget(struct notify *nt, struct node *n)
 static void
 forget_later(struct notify *nt, struct pending *p)
 {
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	bool again = !p->node->pending && p->tries < RETRIES_MAX;
 	if (again) {
 		p->tries++;
@@ -383,7 +381,7 @@ forget_later(struct notify *nt, struct pending *p)
 		p->next = nt->retries;
 		nt->retries = p;
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	if (!again) {
 		p->next = NULL;
 		free_pending(nt, p);
@@ -404,9 +402,9 @@ forget_all(struct notify *nt, const struct node *ns)
 			struct node *n;
 			memcpy(&n, nodes.p + at, sizeof(n));
 			if (!forget(nt, n)) {
-				pthread_mutex_lock(&nt->lock);
+				lock_take(&nt->lock);
 				mark_locked(nt, n);
-				pthread_mutex_unlock(&nt->lock);
+				lock_give(&nt->lock);
 			}
 			node_put(nt->nodes, n, 1);
 		}
@@ -428,7 +426,7 @@ run_queue(struct notify *nt)
 {
 	struct pending *p, *due = NULL;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	if (nt->retries != NULL && clock_mono(nt->clock) >= nt->retry_ns) {
 		due = nt->retries;
 		nt->retries = NULL;
@@ -440,7 +438,7 @@ run_queue(struct notify *nt)
 	/* What changes from here on has to be told again. */
 	for (p = due; p != NULL; p = p->next)
 		p->node->pending = false;
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	while ((p = due) != NULL) {
 		due = p->next;
 		p->next = NULL;
@@ -457,7 +455,7 @@ next_work(struct notify *nt, bool *all, bool *listing)
 {
 	struct node *ns = NULL;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	for (struct held *h = nt->work ? nt->held : NULL; h != NULL && ns == NULL; h = h->next) {
 		if (!h->all && !h->listing_changed)
 			continue;
@@ -470,7 +468,7 @@ next_work(struct notify *nt, bool *all, bool *listing)
 		h->listed = h->listed && !*listing;
 	}
 	nt->work = ns != NULL;
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return ns;
 }
 
@@ -480,7 +478,7 @@ next_idle(struct notify *nt, int64_t now, int64_t *due_ns)
 {
 	struct held *idle = NULL;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	for (struct held *h = nt->held; h != NULL; h = h->next)
 		if (idle == NULL || h->until_ns < idle->until_ns)
 			idle = h;
@@ -496,7 +494,7 @@ next_idle(struct notify *nt, int64_t now, int64_t *due_ns)
 		idle->ns->held = NULL;
 		nt->held_count--;
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return idle;
 }
 
@@ -528,12 +526,12 @@ notify_run(struct notify *nt)
 	}
 	while ((idle = next_idle(nt, clock_mono(nt->clock), &due_ns)) != NULL)
 		let_go(nt, idle);
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	if (nt->retries != NULL && nt->retry_ns < due_ns)
 		due_ns = nt->retry_ns;
 	if (nt->queue != NULL || nt->work)
 		due_ns = 0;
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return due_ns;
 }
 
@@ -543,22 +541,18 @@ run(void *arg)
 	struct notify *nt = arg;
 	int64_t due_ns = 0;
 
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	while (!nt->stop) {
 		if (nt->queue == NULL && !nt->work && due_ns > clock_mono(nt->clock)) {
-			struct timespec until = { .tv_sec = due_ns / NS_PER_SEC, .tv_nsec = due_ns % NS_PER_SEC };
-			if (due_ns == INT64_MAX)
-				pthread_cond_wait(&nt->changed, &nt->lock);
-			else
-				pthread_cond_timedwait(&nt->changed, &nt->lock, &until);
+			(void)lock_wait_until(&nt->lock, &nt->changed, due_ns);
 			due_ns = 0;
 			continue;
 		}
-		pthread_mutex_unlock(&nt->lock);
+		lock_give(&nt->lock);
 		due_ns = notify_run(nt);
-		pthread_mutex_lock(&nt->lock);
+		lock_take(&nt->lock);
 	}
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	return NULL;
 }
 
@@ -576,10 +570,10 @@ notify_stop(struct notify *nt)
 {
 	if (nt == NULL || !nt->running)
 		return;
-	pthread_mutex_lock(&nt->lock);
+	lock_take(&nt->lock);
 	nt->stop = true;
 	pthread_cond_signal(&nt->changed);
-	pthread_mutex_unlock(&nt->lock);
+	lock_give(&nt->lock);
 	pthread_join(nt->thread, NULL);
 	nt->running = false;
 }

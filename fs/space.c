@@ -4,7 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "../store/lock.h"
 
 #define BLOCK_SIZE 4096
 #define NAME_LIMIT 255
@@ -14,7 +15,7 @@
 
 struct space {
 	struct store *store;
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	pthread_cond_t answered; /* asking has become false */
 	bool asking;
@@ -25,7 +26,6 @@ int
 space_new(struct space **out, struct store *store)
 {
 	struct space *sp = calloc(1, sizeof(*sp));
-	pthread_condattr_t monotonic;
 
 	if (sp == NULL)
 		return -ENOMEM;
@@ -35,11 +35,8 @@ space_new(struct space **out, struct store *store)
 		return err;
 	}
 	sp->store = store;
-	pthread_mutex_init(&sp->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&sp->answered, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	lock_init(&sp->lock, LOCK_SPACE);
+	lock_cond_init(&sp->answered);
 	*out = sp;
 	return 0;
 }
@@ -49,12 +46,12 @@ space_free(struct space *sp)
 {
 	if (sp == NULL)
 		return;
-	pthread_mutex_lock(&sp->lock);
+	lock_take(&sp->lock);
 	while (sp->asking)
-		pthread_cond_wait(&sp->answered, &sp->lock);
-	pthread_mutex_unlock(&sp->lock);
+		lock_wait(&sp->lock, &sp->answered);
+	lock_give(&sp->lock);
 	pthread_cond_destroy(&sp->answered);
-	pthread_mutex_destroy(&sp->lock);
+	lock_destroy(&sp->lock);
 	free(sp);
 }
 
@@ -65,36 +62,32 @@ ask(void *arg)
 	struct backend_limits limits;
 	int err = store_limits(sp->store, &limits);
 
-	pthread_mutex_lock(&sp->lock);
+	lock_take(&sp->lock);
 	if (err == 0)
 		sp->known = limits;
 	sp->asking = false;
 	pthread_cond_broadcast(&sp->answered);
-	pthread_mutex_unlock(&sp->lock);
+	lock_give(&sp->lock);
 	return NULL;
 }
 
 void
 space_glance(struct space *sp, struct backend_limits *limits)
 {
-	struct timespec until;
+	int64_t until_ns = clock_mono(clock_system()) + GLANCE_NS;
 	pthread_t thread;
-	int err = 0;
+	bool in_time = true;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += GLANCE_NS;
-	until.tv_sec += until.tv_nsec / NS_PER_SEC;
-	until.tv_nsec %= NS_PER_SEC;
-	pthread_mutex_lock(&sp->lock);
+	lock_take(&sp->lock);
 	/* The thread cannot end before this lock is given back. */
 	if (!sp->asking && pthread_create(&thread, NULL, ask, sp) == 0) {
 		pthread_detach(thread);
 		sp->asking = true;
 	}
-	while (sp->asking && err == 0)
-		err = pthread_cond_timedwait(&sp->answered, &sp->lock, &until);
+	while (sp->asking && in_time)
+		in_time = lock_wait_until(&sp->lock, &sp->answered, until_ns);
 	*limits = sp->known;
-	pthread_mutex_unlock(&sp->lock);
+	lock_give(&sp->lock);
 }
 
 /* The disk under a private server's data: what is in use there counts, whoever uses it. */

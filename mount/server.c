@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../store/lock.h"
 #include "natsd.h"
 #include "statedir.h"
 #include "supervise.h"
@@ -37,7 +37,7 @@ struct server {
 
 	pthread_t guard;
 	bool guarded;
-	pthread_mutex_t lock; /* leaf; guards lost and stopping */
+	struct lock lock; /* guards lost and stopping */
 	pthread_cond_t wake;
 	bool lost;
 	bool stopping;
@@ -187,16 +187,7 @@ restore(struct server *s)
 static void
 doze_locked(struct server *s, int64_t delay_ns)
 {
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += delay_ns / NS_PER_SEC;
-	at.tv_nsec += delay_ns % NS_PER_SEC;
-	if (at.tv_nsec >= NS_PER_SEC) {
-		at.tv_sec++;
-		at.tv_nsec -= NS_PER_SEC;
-	}
-	pthread_cond_timedwait(&s->wake, &s->lock, &at);
+	(void)lock_wait_until(&s->lock, &s->wake, clock_mono(s->clock) + delay_ns);
 }
 
 static void *
@@ -205,38 +196,33 @@ guard_main(void *arg)
 	struct server *s = arg;
 	int64_t delay = RETRY_MIN_NS;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	while (!s->stopping) {
 		if (!s->lost) {
 			delay = RETRY_MIN_NS;
-			pthread_cond_wait(&s->wake, &s->lock);
+			lock_wait(&s->lock, &s->wake);
 			continue;
 		}
 		s->lost = false;
-		pthread_mutex_unlock(&s->lock);
+		lock_give(&s->lock);
 		bool answers = restore(s);
-		pthread_mutex_lock(&s->lock);
+		lock_take(&s->lock);
 		if (answers || s->stopping)
 			continue;
 		s->lost = true;
 		doze_locked(s, delay);
 		delay = delay * 2 < RETRY_MAX_NS ? delay * 2 : RETRY_MAX_NS;
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	return NULL;
 }
 
 static int
 start_guard(struct server *s)
 {
-	pthread_condattr_t attr;
 	int err;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_destroy(&s->wake);
-	pthread_cond_init(&s->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_cond_init(&s->wake);
 	err = pthread_create(&s->guard, NULL, guard_main, s);
 	s->guarded = err == 0;
 	return -err;
@@ -257,8 +243,8 @@ server_alloc(const char *dir, const struct clock *clock, struct logger *lg)
 	s->dirfd = s->users_fd = -1;
 	s->clock = clock;
 	s->lg = lg;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->wake, NULL);
+	lock_init(&s->lock, LOCK_SERVER);
+	lock_cond_init(&s->wake);
 	return s;
 }
 
@@ -327,10 +313,10 @@ server_lost(void *arg)
 {
 	struct server *s = arg;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->lost = true;
 	pthread_cond_signal(&s->wake);
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }
 
 void
@@ -339,17 +325,17 @@ server_free(struct server *s)
 	if (s == NULL)
 		return;
 	if (s->guarded) {
-		pthread_mutex_lock(&s->lock);
+		lock_take(&s->lock);
 		s->stopping = true;
 		pthread_cond_signal(&s->wake);
-		pthread_mutex_unlock(&s->lock);
+		lock_give(&s->lock);
 		pthread_join(s->guard, NULL);
 	}
 	if (s->users_fd >= 0)
 		close(s->users_fd);
 	if (s->dirfd >= 0)
 		close(s->dirfd);
-	pthread_mutex_destroy(&s->lock);
+	lock_destroy(&s->lock);
 	pthread_cond_destroy(&s->wake);
 	free(s->dir);
 	free(s);

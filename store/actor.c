@@ -30,7 +30,7 @@ new_actor(struct store *s, struct actor_name name)
 	a->ns = a->name + name_size;
 	a->store = s;
 	a->refs = 1;
-	pthread_mutex_init(&a->lock, NULL);
+	lock_init(&a->lock, LOCK_ACTOR);
 	cache_file_init(&a->file);
 	return a;
 }
@@ -41,7 +41,7 @@ free_actor(struct actor *a)
 	cache_file_destroy(a->store->cache, &a->file);
 	dedup_free(a->dedup);
 	free(a->queue);
-	pthread_mutex_destroy(&a->lock);
+	lock_destroy(&a->lock);
 	free(a);
 }
 
@@ -58,7 +58,7 @@ actor_get(struct store *s, const char *ns, const char *name, struct actor **out)
 	uint64_t hash = name_hash(&full);
 	int err = 0;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct table_link *link = table_find(&s->actors, hash, match, &full);
 	if (link != NULL) {
 		*out = container_of(link, struct actor, link);
@@ -69,7 +69,7 @@ actor_get(struct store *s, const char *ns, const char *name, struct actor **out)
 		if (err != 0 && *out != NULL)
 			free_actor(*out);
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	return err;
 }
 
@@ -79,11 +79,11 @@ actor_put(struct actor *a)
 	struct store *s = a->store;
 	bool last;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	last = --a->refs == 0;
 	if (last)
 		table_remove(&s->actors, &a->link);
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	if (last)
 		free_actor(a);
 }
@@ -135,14 +135,14 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 {
 	int answer = 0;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	*seen_seq = a->head.seq;
 	bool at_all = a->known || a->head.seq != 0;
 	if ((a->known && now - a->head_at_ns < max_age_ns) || (at_all && stale_ok && is_away)) {
 		*head = a->head;
 		answer = a->head.seq != 0 || a->broken ? 1 : -ENOENT;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return answer;
 }
 
@@ -155,10 +155,10 @@ indexed_head(struct actor *a, struct head *head)
 {
 	if (index_ask(a->store, a->ns, a->name, head) != 0)
 		return false;
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	if (a->head.seq > head->seq)
 		*head = a->head;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return true;
 }
 
@@ -199,19 +199,19 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	struct backend_get g = { .kind = GET_LAST, .fresh = max_age_ns == 0 };
 	int err = ask_head(a, g, stale_ok && seen_seq != 0, &last);
 	if (err == 0 || err == -ENOENT) {
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 		find_end = actor_learn_locked(a, err == 0 ? &last.record : NULL, g.fresh, now, seen_seq);
 		*head = a->head;
-		pthread_mutex_unlock(&a->lock);
+		lock_give(&a->lock);
 		if ((err == 0 ? last.record.seq : 0) < indexed_seq)
 			index_unlearn(s, a->ns, a->name, indexed_seq);
 		if (head->seq != 0 && !find_end)
 			index_learn(s, a->ns, a->name, head);
 		if (err == 0 && find_end) {
 			err = actor_find_end(a, last.record.seq);
-			pthread_mutex_lock(&a->lock);
+			lock_take(&a->lock);
 			*head = a->head;
-			pthread_mutex_unlock(&a->lock);
+			lock_give(&a->lock);
 		} else if (err == -ENOENT && head->seq != 0) {
 			err = 0; /* an append of ours came in between */
 		}
@@ -231,13 +231,13 @@ find_actor(struct store *s, const char *ns, const char *name)
 	struct actor_name full = { ns, name };
 	struct actor *a = NULL;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct table_link *link = table_find(&s->actors, name_hash(&full), match, &full);
 	if (link != NULL) {
 		a = container_of(link, struct actor, link);
 		a->refs++;
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	return a;
 }
 

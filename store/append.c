@@ -31,9 +31,9 @@ report(const struct append_state *st, int err, size_t line, const char *why)
 static void
 set_phase(struct append_state *st, enum phase phase)
 {
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	st->phase = phase;
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 }
 
 /* Out of the publishes in flight, but not at the end: append_finish sees to that itself. */
@@ -82,9 +82,9 @@ finish_stored(struct append_state *st)
 	uint64_t version = st->base.version;
 
 	/* Also when it is stored already: then the head has just been asked for. */
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct head head = a->head;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	index_learn(a->store, a->ns, a->name, &head);
 	if (st->draft.lines == 0)
 		set_stored(st, st->made.consumed, st->made.version);
@@ -149,11 +149,11 @@ on_waited(void *arg)
 {
 	struct append_state *st = arg;
 
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	bool ended = st->phase == ENDED;
 	if (!ended)
 		st->phase = st->check_due ? CHECK : HEAD; /* from here on a cancellation leaves it to us */
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 	if (ended)
 		append_unref(st);
 	else if (append_is_cancelled(st))
@@ -197,10 +197,10 @@ on_head(void *arg, int err, const struct record *r)
 	} else if (err != 0 && err != -ENOENT) {
 		finish_error(st, err);
 	} else {
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 		bool foreign = actor_learn_locked(a, r, true, st->asked_ns, st->seen_seq) || a->broken;
 		struct head head = a->head;
-		pthread_mutex_unlock(&a->lock);
+		lock_give(&a->lock);
 		st->fresh = true;
 		if (foreign)
 			finish_refused(st, -EIO, 0, "the actor's last record was not written by Aether");
@@ -216,10 +216,10 @@ step_head(struct append_state *st)
 	struct backend_get g = { .kind = GET_LAST, .fresh = true };
 
 	land(st);
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	st->phase = HEAD;
 	st->seen_seq = st->actor->head.seq;
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 	st->asked_ns = clock_mono(s->clock);
 	s->backend->ops->get(s->backend, actor_full_name(st->actor), g, attempt_deadline(st), on_head, st);
 }
@@ -229,10 +229,10 @@ append_begin(struct append_state *st)
 {
 	struct actor *a = st->actor;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	bool known = a->known && !a->broken;
 	struct head head = a->head;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (known)
 		step_encode(st, head);
 	else
@@ -247,14 +247,14 @@ commit(struct append_state *st, uint64_t seq)
 	int64_t since_us = st->now_us - s->backend->dedup_window_ns / 1000;
 
 	st->record.seq = seq;
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	if (seq > a->head.seq) {
 		cache_put(s->cache, &a->file, &st->base, &st->record);
 		a->head = record_head(&st->record);
 		a->head_at_ns = st->asked_ns;
 		a->known = true;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (a->dedup != NULL && dedup_covered(a->dedup) == st->base.seq) {
 		dedup_add_payload(a->dedup, st->record.payload, st->record.time_us, since_us);
 		dedup_cover(a->dedup, seq);
@@ -340,11 +340,11 @@ publish(struct append_state *st)
 		finish_error(st, -ENOMEM);
 		return;
 	}
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	st->phase = SENT;
 	st->unsent = false;
 	st->made_for_base = true;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	st->asked_ns = clock_mono(a->store->clock);
 	b->ops->publish(b, actor_full_name(a), &st->record, msg_id, attempt_deadline(st), on_published, st);
 }
@@ -501,10 +501,10 @@ step_slot(struct append_state *st)
 	struct actor *a = st->actor;
 	struct store *s = a->store;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	st->phase = SLOT;
 	size_t bytes = st->draft.text.len + a->queue->waiting_bytes;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (st->made_for_base)
 		bytes = st->payload.len;
 	else if (st->batch != NULL)

@@ -9,9 +9,9 @@ append_unref(struct append_state *st)
 {
 	struct actor *a = st->actor;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	bool last = --st->refs == 0;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (!last)
 		return;
 	draft_free(&st->draft);
@@ -27,11 +27,11 @@ append_unref(struct append_state *st)
 void
 append_leave(struct store *s, size_t appends)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->appends -= appends;
 	if (s->appends == 0)
 		pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }
 
 /* Room and answers */
@@ -123,7 +123,7 @@ end(struct append_state *st, int err)
 	struct append_state *owed = NULL;
 	size_t room = 0;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	ap->state = NULL;
 	if (st->held) {
 		room = st->cost;
@@ -132,7 +132,7 @@ end(struct append_state *st, int err)
 	}
 	if (a->queue != NULL)
 		owed = next_owed_locked(a->queue);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	ap->consumed = err == 0 ? st->consumed : 0;
 	ap->version = err == 0 ? st->version : 0;
 	ap->done(ap, err);
@@ -140,9 +140,9 @@ end(struct append_state *st, int err)
 		quota_give(&s->room, room);
 	while (owed != NULL) {
 		append_answer(owed);
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 		owed = next_owed_locked(a->queue);
-		pthread_mutex_unlock(&a->lock);
+		lock_give(&a->lock);
 	}
 	append_unref(st);
 }
@@ -161,11 +161,11 @@ append_answer(struct append_state *st)
 	struct store *s = a->store;
 
 	call_accepted(st);
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	st->answer = ANSWER_GIVEN;
 	bool late = st->late;
 	int err = st->late_err;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (!late)
 		return;
 	end(st, err);
@@ -179,13 +179,13 @@ on_room(void *arg, bool granted)
 	struct store *s = st->actor->store;
 
 	(void)granted;
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	st->waits_room = false;
 	bool late_failure = st->late && st->late_err != 0;
 	int err = st->late_err;
 	if (!late_failure)
 		set_answering_locked(st);
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 	if (!late_failure) {
 		append_answer(st);
 		return;
@@ -199,7 +199,7 @@ append_complete(struct append_state *st, int err)
 {
 	struct actor *a = st->actor;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	st->phase = ENDED;
 	bool owed = st->answer == ANSWER_OWED;
 	bool leave_it = st->answer == ANSWER_UNDER_WAY;
@@ -216,7 +216,7 @@ append_complete(struct append_state *st, int err)
 		st->late = true;
 		st->late_err = err;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (leave_it)
 		return 0;
 	if (owed && err == 0)
@@ -250,13 +250,12 @@ append_wake_locked(struct append_queue *q)
 static bool
 wait_settled_locked(struct actor *a, struct settle_wait *w, int64_t deadline_ns)
 {
-	struct timespec at = { .tv_sec = deadline_ns / NS_PER_SEC, .tv_nsec = deadline_ns % NS_PER_SEC };
-	int err = 0;
+	bool in_time = true;
 
 	w->next = a->queue->settling;
 	a->queue->settling = w;
-	while (!w->done && err == 0)
-		err = pthread_cond_timedwait(&w->wake, &a->lock, &at);
+	while (!w->done && in_time)
+		in_time = lock_wait_until(&a->lock, &w->wake, deadline_ns);
 	for (struct settle_wait **p = &a->queue->settling; *p != NULL; p = &(*p)->next) {
 		if (*p == w) {
 			*p = w->next;
@@ -270,26 +269,22 @@ int
 append_settle(struct actor *a, int64_t deadline_ns)
 {
 	struct settle_wait w = { .done = false };
-	pthread_condattr_t attr;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct append_queue *q = a->queue;
 	bool settled = q == NULL || oldest_locked(q) > q->answered;
 	if (!settled) {
 		w.ticket = q->answered;
 		q->hurry = q->hurry < w.ticket ? w.ticket : q->hurry;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (settled)
 		return 0;
 	append_go_on(a);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w.wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_lock(&a->lock);
+	lock_cond_init(&w.wake);
+	lock_take(&a->lock);
 	settled = oldest_locked(q) > w.ticket || wait_settled_locked(a, &w, deadline_ns);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	pthread_cond_destroy(&w.wake);
 	return settled ? 0 : -ETIMEDOUT;
 }

@@ -59,18 +59,18 @@ on_linger(void *arg)
 {
 	struct store *s = arg;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct actor *a = s->lingering;
 	s->lingering = NULL;
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	while (a != NULL) {
 		struct actor *next = a->queue->next_lingering;
 		bool linger = false;
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 		a->queue->lingering = false;
 		a->queue->hurry = a->queue->tickets;
 		struct append_state *st = next_locked(a, &linger);
-		pthread_mutex_unlock(&a->lock);
+		lock_give(&a->lock);
 		if (st != NULL)
 			append_begin(st);
 		actor_put(a);
@@ -83,12 +83,12 @@ linger(struct actor *a)
 {
 	struct store *s = a->store;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	bool first = s->lingering == NULL;
 	a->refs++;
 	a->queue->next_lingering = s->lingering;
 	s->lingering = a;
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	/* Without memory for it they go at once. */
 	if (first && timer_at(s->pump, clock_mono(s->clock) + APPEND_LINGER_NS, on_linger, s) != 0)
 		on_linger(s);
@@ -99,9 +99,9 @@ append_go_on(struct actor *a)
 {
 	bool lingers = false;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct append_state *st = next_locked(a, &lingers);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (lingers)
 		linger(a);
 	if (st != NULL)
@@ -111,11 +111,11 @@ append_go_on(struct actor *a)
 void
 actor_append_hurry(struct actor *a)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	bool any = a->queue != NULL && a->queue->first != NULL;
 	if (any)
 		a->queue->hurry = a->queue->tickets;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (any)
 		append_go_on(a);
 }
@@ -129,7 +129,7 @@ append_disband(struct append_state *st)
 
 	if (st->group == NULL)
 		return;
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct append_queue *q = a->queue;
 	struct append_state *last = st->group;
 	for (struct append_state *m = st->group; m != NULL; m = m->next) {
@@ -142,7 +142,7 @@ append_disband(struct append_state *st)
 		q->tail = &last->next;
 	q->first = st->group;
 	st->group = NULL;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 }
 
 static bool
@@ -164,7 +164,7 @@ append_gather(struct append_state *st, size_t payload_max, uint64_t version)
 
 	if (st->draft.lines == 0 || st->alone || version > GROUP_VERSION_MAX)
 		return;
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	while (q->first != NULL && may_join(st, q->first) && bytes + draft_bound(&q->first->draft) <= payload_max) {
 		struct append_state *m = q->first;
 		pop_locked(q);
@@ -174,7 +174,7 @@ append_gather(struct append_state *st, size_t payload_max, uint64_t version)
 		*at = m;
 		at = &m->next;
 	}
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 }
 
 /* The end of a commit */
@@ -262,10 +262,10 @@ append_finish(struct append_state *st, int err)
 	bool lingers = false;
 
 	/* It stays active until its end has been told, so that the ends of appends come in their order; and we stay. */
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->appends++;
-	pthread_mutex_unlock(&s->lock);
-	pthread_mutex_lock(&a->lock);
+	lock_give(&s->lock);
+	lock_take(&a->lock);
 	st->phase = ENDED;
 	st->group = NULL;
 	st->refs++;
@@ -273,18 +273,18 @@ append_finish(struct append_state *st, int err)
 		q->progress_ns = clock_mono(s->clock);
 	else
 		refused = fail_locked(a, st, group, err, &others);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (others > 0)
 		append_log_others(s->lg, actor_full_name(a), others, err);
 	size_t left = 1 + append_complete(st, err);
 	left += complete_all(group, err);
 	left += complete_all(refused, err);
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	q->active = NULL;
 	struct append_state *next = next_locked(a, &lingers);
 	append_wake_locked(q);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (lingers)
 		linger(a);
 	append_unref(st);
@@ -306,10 +306,10 @@ append_finish(struct append_state *st, int err)
 bool
 append_is_cancelled(struct append_state *st)
 {
-	pthread_mutex_lock(&st->actor->lock);
+	lock_take(&st->actor->lock);
 	bool answered = st->answer == ANSWER_UNDER_WAY || st->answer == ANSWER_GIVEN;
 	bool yes = st->cancelled && st->unsent && !answered;
-	pthread_mutex_unlock(&st->actor->lock);
+	lock_give(&st->actor->lock);
 	return yes;
 }
 
@@ -342,7 +342,7 @@ on_cancel(void *arg)
 	struct append_queue *q = a->queue;
 	bool was_queued = false, was_waiting = false;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	bool may = st->unsent && (st->answer == ANSWER_WITH_END || st->answer == ANSWER_OWED);
 	if (may && st->phase == QUEUED && q->active != NULL && q->active->phase == WAITING)
 		was_queued = take_from_queue_locked(q, st);
@@ -350,7 +350,7 @@ on_cancel(void *arg)
 		was_waiting = true;
 	if (was_queued || was_waiting)
 		st->phase = ENDED;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (was_queued || was_waiting)
 		append_log(s->lg, actor_full_name(a), -EINTR, 0, NULL);
 	if (was_queued) {
@@ -370,7 +370,7 @@ actor_append_cancel(struct actor *a, struct append *ap)
 {
 	struct backend *b = a->store->backend;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	ap->cancelled = true;
 	struct append_state *st = ap->state;
 	if (st != NULL && !st->cancelled) {
@@ -379,7 +379,7 @@ actor_append_cancel(struct actor *a, struct append *ap)
 	} else {
 		st = NULL;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (st != NULL)
 		b->ops->after(b, 0, on_cancel, st);
 }
@@ -387,10 +387,10 @@ actor_append_cancel(struct actor *a, struct append *ap)
 int
 actor_chain_take(struct actor *a, struct append_chain *chain)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	int err = chain->failed;
 	chain->failed = 0;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return err;
 }
 
@@ -471,13 +471,13 @@ submit(struct append_state *st)
 	bool answer_due = false, lingers = false;
 	struct append_state *next = NULL;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	int err = enqueue(st, &answer_due);
 	bool cancelled = err == 0 && st->cancelled;
 	/* One that is to be answered is answered before anything is sent, so that its writer goes on meanwhile. */
 	if (err == 0 && !answer_due)
 		next = next_locked(a, &lingers);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (cancelled)
 		b->ops->after(b, 0, on_cancel, st);
 	if (err != 0) {
@@ -524,10 +524,10 @@ actor_append(struct actor *a, struct append *ap)
 	*st = (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true, .marker = ap->size == 0 };
 	st->deadline_ns = store_deadline(s);
 	/* One reference and one append more, for ourselves: what is answered may end, and all be freed, while we are here. */
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	a->refs += 2;
 	s->appends += 2;
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	if (st->marker)
 		clock_uuid7(s->clock, st->marker_id), st->now_us = clock_wall(s->clock);
 	else

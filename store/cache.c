@@ -22,7 +22,7 @@ struct cache_block {
 };
 
 struct cache {
-	pthread_mutex_t lock; /* guards the list and the sum */
+	struct lock lock; /* guards the list and the sum */
 	struct cache_block *newest, *oldest;
 	uint64_t bytes;
 	uint64_t max_bytes;
@@ -35,7 +35,7 @@ cache_new(struct cache **out, uint64_t max_bytes)
 
 	if (c == NULL)
 		return -ENOMEM;
-	pthread_mutex_init(&c->lock, NULL);
+	lock_init(&c->lock, LOCK_CACHE);
 	c->max_bytes = max_bytes < CACHE_MIN_BYTES ? CACHE_MIN_BYTES : max_bytes;
 	*out = c;
 	return 0;
@@ -46,7 +46,7 @@ cache_free(struct cache *c)
 {
 	if (c == NULL)
 		return;
-	pthread_mutex_destroy(&c->lock);
+	lock_destroy(&c->lock);
 	free(c);
 }
 
@@ -60,7 +60,7 @@ void
 cache_file_init(struct cache_file *f)
 {
 	*f = (struct cache_file){ 0 };
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_CACHE_FILE);
 }
 
 static size_t
@@ -97,12 +97,12 @@ link_newest_locked(struct cache *c, struct cache_block *b)
 static void
 touch(struct cache *c, struct cache_block *b)
 {
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	if (c->newest != b) {
 		unlink_locked(c, b);
 		link_newest_locked(c, b);
 	}
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 }
 
 /* The number of blocks that begin at or before offset. */
@@ -137,45 +137,45 @@ file_remove(struct cache_file *f, struct cache_block *b)
 static void
 evict(struct cache *c, struct cache_file *held, const struct cache_block *keep)
 {
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	struct cache_block *b = c->oldest;
 	while (b != NULL && c->bytes > c->max_bytes) {
 		struct cache_block *next = b->newer;
 		struct cache_file *f = b->file;
-		if (b != keep && (f == held || pthread_mutex_trylock(&f->lock) == 0)) {
+		if (b != keep && (f == held || lock_try(&f->lock))) {
 			unlink_locked(c, b);
 			file_remove(f, b);
 			if (f != held)
-				pthread_mutex_unlock(&f->lock);
+				lock_give(&f->lock);
 			cache_return(b);
 		}
 		b = next;
 	}
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 }
 
 void
 cache_file_drop(struct cache *c, struct cache_file *f)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	for (size_t i = 0; i < f->count; i++) {
-		pthread_mutex_lock(&c->lock);
+		lock_take(&c->lock);
 		unlink_locked(c, f->blocks[i]);
-		pthread_mutex_unlock(&c->lock);
+		lock_give(&c->lock);
 		cache_return(f->blocks[i]);
 	}
 	free(f->blocks);
 	f->generation++;
 	f->blocks = NULL;
 	f->count = f->cap = 0;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 }
 
 void
 cache_file_destroy(struct cache *c, struct cache_file *f)
 {
 	cache_file_drop(c, f);
-	pthread_mutex_destroy(&f->lock);
+	lock_destroy(&f->lock);
 }
 
 static bool
@@ -202,9 +202,9 @@ insert_block(struct cache *c, struct cache_file *f, size_t at, const struct head
 	memmove(&f->blocks[at + 1], &f->blocks[at], (f->count - at) * sizeof(f->blocks[0]));
 	f->blocks[at] = b;
 	f->count++;
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	link_newest_locked(c, b);
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 	return true;
 }
 
@@ -231,27 +231,27 @@ put_locked(struct cache *c, struct cache_file *f, const struct head *base, const
 void
 cache_put(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	put_locked(c, f, base, r);
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 }
 
 void
 cache_put_since(
     struct cache *c, struct cache_file *f, uint64_t generation, const struct head *base, const struct record *r)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	if (f->generation == generation)
 		put_locked(c, f, base, r);
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 }
 
 uint64_t
 cache_generation(struct cache_file *f)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	uint64_t generation = f->generation;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return generation;
 }
 
@@ -261,7 +261,7 @@ cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size
 {
 	size_t got = 0;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	size_t at = blocks_upto(f, offset);
 	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
 	if (b != NULL && offset < b->end.size && size > 0) {
@@ -272,18 +272,18 @@ cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size
 		atomic_fetch_add(&b->refs, 1);
 		touch(c, b);
 	}
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return got;
 }
 
 void
 cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq)
 {
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	size_t at = blocks_upto(f, offset);
 	*from = at > 0 ? f->blocks[at - 1]->end : (struct head){ 0 };
 	*before_seq = at < f->count ? f->blocks[at]->base.seq : UINT64_MAX;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 }
 
 bool
@@ -291,7 +291,7 @@ cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct he
 {
 	bool inside = false;
 
-	pthread_mutex_lock(&f->lock);
+	lock_take(&f->lock);
 	size_t from = 0, to = f->count;
 	while (from < to) {
 		size_t mid = from + (to - from) / 2;
@@ -311,6 +311,6 @@ cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct he
 		*lo = *before;
 	if (behind->seq < hi->seq)
 		*hi = *behind;
-	pthread_mutex_unlock(&f->lock);
+	lock_give(&f->lock);
 	return inside;
 }

@@ -7,16 +7,16 @@
  * Blocks are counted: what is borrowed stays where it is, also when the cache forgets it meanwhile. Bytes once put never
  * move nor change; more may be put behind them in the same block.
  *
- * Any thread may call. Lock order: cache_file.lock, then the cache's own.
+ * Any thread may call.
  */
 #ifndef AETHER_STORE_CACHE_H
 #define AETHER_STORE_CACHE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lock.h"
 #include "record.h"
 
 struct cache;
@@ -24,7 +24,7 @@ struct cache_block;
 
 /* One actor's part, embedded in the actor. Private to cache.c. */
 struct cache_file {
-	pthread_mutex_t lock;
+	struct lock lock;
 	uint64_t generation;         /* how often it was dropped */
 	struct cache_block **blocks; /* by offset, not overlapping */
 	size_t count;

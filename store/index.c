@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <xxhash.h>
 
 #include "index_state.h"
@@ -22,7 +21,7 @@ free_index(struct index *x)
 {
 	index_table_free(&x->table);
 	pthread_cond_destroy(&x->changed);
-	pthread_mutex_destroy(&x->lock);
+	lock_destroy(&x->lock);
 	free(x);
 }
 
@@ -31,9 +30,9 @@ index_unref(struct index *x)
 {
 	struct indexes *all = x->all;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	bool last = --x->refs == 0;
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	if (last)
 		free_index(x);
 }
@@ -43,9 +42,9 @@ index_call_at(struct index *x, int64_t at_ns, void (*fn)(void *arg))
 {
 	struct backend *b = x->all->store->backend;
 
-	pthread_mutex_lock(&x->all->lock);
+	lock_take(&x->all->lock);
 	x->refs++;
-	pthread_mutex_unlock(&x->all->lock);
+	lock_give(&x->all->lock);
 	b->ops->after(b, at_ns, fn, x);
 }
 
@@ -88,9 +87,9 @@ index_close_later(struct index *x)
 {
 	struct store *s = x->all->store;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->closed = true;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	s->backend->ops->after(s->backend, clock_mono(s->clock), index_step, x);
 }
 
@@ -102,13 +101,13 @@ expire(void *arg)
 	int64_t now = clock_mono(all->store->clock), at_ns;
 	bool drop = false;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	at_ns = x->idle_since_ns + IDLE_NS;
 	x->expiring = x->listed && x->holders == 0 && at_ns > now && !all->stopped;
 	bool again = x->expiring;
 	if (!again && x->holders == 0)
 		drop = index_unlist_locked(x);
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	if (again)
 		index_call_at(x, at_ns, expire);
 	if (drop)
@@ -139,7 +138,7 @@ index_put(struct index *x)
 	struct indexes *all = x->all;
 	int64_t now = clock_mono(all->store->clock);
 	bool arm = false;
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	if (--x->holders == 0 && x->listed) {
 		x->idle_since_ns = now;
 		arm = !x->expiring;
@@ -147,7 +146,7 @@ index_put(struct index *x)
 		if (++all->idle > IDLE_MAX && (surplus = idle_longest_locked(all)) != NULL)
 			index_unlist_locked(surplus);
 	}
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	if (arm)
 		index_call_at(x, now + IDLE_NS, expire);
 	if (surplus != NULL)
@@ -162,29 +161,29 @@ store_listen(struct store *s, store_listen_fn fn, void *arg)
 {
 	struct indexes *all = s->indexes;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	all->listener = fn;
 	all->listener_arg = arg;
 	while (fn == NULL && all->telling > 0)
-		pthread_cond_wait(&all->told, &all->lock);
-	pthread_mutex_unlock(&all->lock);
+		lock_wait(&all->lock, &all->told);
+	lock_give(&all->lock);
 }
 
 void
 index_tell(struct indexes *all, const char *ns, const char *name, const struct head *head, bool is_new)
 {
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	store_listen_fn fn = all->listener;
 	void *arg = all->listener_arg;
 	all->telling += fn != NULL;
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	if (fn == NULL)
 		return;
 	fn(arg, ns, name, head, is_new);
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	if (--all->telling == 0)
 		pthread_cond_broadcast(&all->told);
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 }
 
 /* Entries */
@@ -221,7 +220,6 @@ new_index(struct indexes *all, const char *ns)
 {
 	size_t size = strlen(ns) + 1;
 	struct index *x = calloc(1, sizeof(*x) + size);
-	pthread_condattr_t attr;
 
 	if (x == NULL)
 		return NULL;
@@ -229,11 +227,8 @@ new_index(struct indexes *all, const char *ns)
 	x->all = all;
 	x->wake_at = UINT64_MAX;
 	x->progress_ns = clock_mono(all->store->clock);
-	pthread_mutex_init(&x->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&x->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_init(&x->lock, LOCK_INDEX);
+	lock_cond_init(&x->changed);
 	return x;
 }
 
@@ -243,7 +238,7 @@ index_get(struct store *s, const char *ns, struct index **out)
 	struct indexes *all = s->indexes;
 	bool made = false;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	struct index *x = find_locked(all, ns);
 	if (x == NULL && (x = new_index(all, ns)) != NULL) {
 		made = table_add(&all->by_ns, XXH3_64bits(ns, strlen(ns)), &x->link) == 0;
@@ -258,7 +253,7 @@ index_get(struct store *s, const char *ns, struct index **out)
 	}
 	if (x != NULL)
 		hold_locked(x);
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	if (made)
 		index_move(x);
 	*out = x;
@@ -270,11 +265,11 @@ index_peek(struct store *s, const char *ns)
 {
 	struct indexes *all = s->indexes;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	struct index *x = find_locked(all, ns);
 	if (x != NULL)
 		hold_locked(x);
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	return x;
 }
 
@@ -283,18 +278,18 @@ index_peek(struct store *s, const char *ns)
 bool
 index_is_live(struct index *x)
 {
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	bool live = x->state == LIVE;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	return live;
 }
 
 uint64_t
 index_count(struct index *x)
 {
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	uint64_t count = x->table.count;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	return count;
 }
 
@@ -322,11 +317,10 @@ wait_locked(struct index *x, uint64_t position, int64_t since_ns)
 	uint64_t step_size = position == 0 ? 1 : position > WAKE_STEP_MAX ? WAKE_STEP_MAX : position;
 	int64_t from_ns = x->progress_ns > since_ns ? x->progress_ns : since_ns;
 	int64_t at = from_ns + x->all->store->options.timeout_ns;
-	struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
 
 	if (position + step_size < x->wake_at)
 		x->wake_at = position + step_size;
-	if (pthread_cond_timedwait(&x->changed, &x->lock, &until) != ETIMEDOUT || x->progress_ns > from_ns)
+	if (lock_wait_until(&x->lock, &x->changed, at) || x->progress_ns > from_ns)
 		return 0;
 	return -ETIMEDOUT;
 }
@@ -356,7 +350,7 @@ index_next(struct index *x, uint64_t *position, struct index_entry *e)
 	int64_t now = clock_mono(x->all->store->clock);
 	int waited = 0, result;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	for (;;) {
 		/* What lags too long is not shown at all, rather than as if it were true. */
 		result = at_end_locked(x, now);
@@ -372,7 +366,7 @@ index_next(struct index *x, uint64_t *position, struct index_entry *e)
 		}
 		waited = wait_locked(x, *position, now);
 	}
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	return result;
 }
 
@@ -381,7 +375,7 @@ find(struct index *x, const char *name, bool only_live, struct head *head)
 {
 	int err = -EAGAIN;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	const struct index_item *item = index_table_find(&x->table, name);
 	bool there = item != NULL && item->head.seq != 0;
 	if (only_live && x->state != LIVE) {
@@ -392,7 +386,7 @@ find(struct index *x, const char *name, bool only_live, struct head *head)
 		*head = item->head;
 		err = 0;
 	}
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	return err;
 }
 
@@ -422,11 +416,11 @@ glance(struct store *s, const char *ns)
 {
 	struct indexes *all = s->indexes;
 
-	pthread_mutex_lock(&all->lock);
+	lock_take(&all->lock);
 	struct index *x = find_locked(all, ns);
 	if (x != NULL)
 		x->refs++;
-	pthread_mutex_unlock(&all->lock);
+	lock_give(&all->lock);
 	return x;
 }
 
@@ -437,10 +431,10 @@ index_learn(struct store *s, const char *ns, const char *name, const struct head
 
 	if (x == NULL)
 		return;
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	if (x->state != GONE)
 		index_learn_locked(x, name, head);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	index_unref(x);
 }
 
@@ -451,13 +445,13 @@ index_unlearn(struct store *s, const char *ns, const char *name, uint64_t seen_s
 
 	if (x == NULL)
 		return;
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	struct index_item *item = index_table_find(&x->table, name);
 	bool gone = item != NULL && item->head.seq == seen_seq;
 	if (gone)
 		item->head = (struct head){ 0 };
 	bool loaded = x->state == LIVE || x->state == LAGGING;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (gone && loaded)
 		index_tell(x->all, ns, name, NULL, false);
 	index_unref(x);
@@ -471,11 +465,11 @@ index_seq(struct store *s, const char *ns, const char *name)
 
 	if (x == NULL)
 		return 0;
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	const struct index_item *item = index_table_find(&x->table, name);
 	if (item != NULL)
 		seq = item->head.seq;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	index_unref(x);
 	return seq;
 }
@@ -501,8 +495,8 @@ indexes_new(struct indexes **out, struct store *s)
 	if (all == NULL)
 		return -ENOMEM;
 	all->store = s;
-	pthread_mutex_init(&all->lock, NULL);
-	pthread_cond_init(&all->told, NULL);
+	lock_init(&all->lock, LOCK_INDEXES);
+	lock_cond_init(&all->told);
 	*out = all;
 	return 0;
 }
@@ -513,18 +507,18 @@ indexes_stop(struct indexes *all)
 	struct table_link *link;
 
 	for (;;) {
-		pthread_mutex_lock(&all->lock);
+		lock_take(&all->lock);
 		all->stopped = true;
 		link = table_next(&all->by_ns, NULL);
 		struct index *x = link == NULL ? NULL : container_of(link, struct index, link);
 		if (x != NULL)
 			index_unlist_locked(x);
-		pthread_mutex_unlock(&all->lock);
+		lock_give(&all->lock);
 		if (x == NULL)
 			return;
-		pthread_mutex_lock(&x->lock);
+		lock_take(&x->lock);
 		x->closed = true;
-		pthread_mutex_unlock(&x->lock);
+		lock_give(&x->lock);
 		index_move(x);
 		index_unref(x);
 	}
@@ -537,6 +531,6 @@ indexes_free(struct indexes *all)
 		return;
 	table_free(&all->by_ns);
 	pthread_cond_destroy(&all->told);
-	pthread_mutex_destroy(&all->lock);
+	lock_destroy(&all->lock);
 	free(all);
 }

@@ -10,10 +10,10 @@ on_begin(void *arg, uint64_t epoch)
 {
 	struct index *x = arg;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->epoch = epoch;
 	x->progress_ns = clock_mono(x->all->store->clock);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 }
 
 static void
@@ -25,14 +25,14 @@ on_record(void *arg, const char *actor, const struct record *r)
 	if (!r->foreign)
 		head = record_head(r);
 	int64_t now = clock_mono(x->all->store->clock);
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->progress_ns = now;
 	if (x->state != GONE) {
 		x->last_seq = r->seq;
 		index_learn_locked(x, actor, &head);
 	}
 	bool loaded = x->state == LIVE || x->state == LAGGING;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (r->foreign)
 		head.size = 0;
 	if (loaded)
@@ -44,14 +44,14 @@ on_live(void *arg)
 {
 	struct index *x = arg;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	bool anew = x->anew;
 	x->state = LIVE;
 	x->anew = false;
 	x->tries = 0;
 	x->err = 0;
 	index_wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (anew)
 		index_tell(x->all, x->ns, NULL, NULL, false);
 }
@@ -61,25 +61,25 @@ on_busy(void *arg)
 {
 	struct index *x = arg;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->progress_ns = clock_mono(x->all->store->clock);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 }
 
 void
 index_set_gone(struct index *x)
 {
 	/* First, so that whoever sees it gone gets another. */
-	pthread_mutex_lock(&x->all->lock);
+	lock_take(&x->all->lock);
 	bool drop = index_unlist_locked(x);
-	pthread_mutex_unlock(&x->all->lock);
-	pthread_mutex_lock(&x->lock);
+	lock_give(&x->all->lock);
+	lock_take(&x->lock);
 	bool first = x->state != GONE;
 	x->state = GONE;
 	x->closed = true;
 	index_forget_locked(x);
 	index_wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (first)
 		index_tell(x->all, x->ns, NULL, NULL, false);
 	if (drop)
@@ -96,7 +96,7 @@ on_end(void *arg, int err)
 		index_set_gone(x);
 		return;
 	}
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->err = err;
 	if (err == -ESTALE) {
 		x->anew = x->anew || x->state != LOADING;
@@ -110,7 +110,7 @@ on_end(void *arg, int err)
 	if (x->tries++ > 0)
 		at_ns += wait_backoff_ns(x->tries);
 	index_wake_locked(x);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	index_call_at(x, at_ns, index_step);
 }
 
@@ -125,23 +125,23 @@ index_move(struct index *x)
 	struct backend *b = x->all->store->backend;
 	struct backend_watch *old, *fresh = NULL;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	while (x->moving)
-		pthread_cond_wait(&x->changed, &x->lock);
+		lock_wait(&x->lock, &x->changed);
 	x->moving = true;
 	old = x->watch;
 	x->watch = NULL;
 	uint64_t from_seq = x->last_seq != 0 ? x->last_seq + 1 : 0, epoch = x->epoch;
 	bool closed = x->closed;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (old != NULL)
 		b->ops->watch_stop(b, old);
 	int err = closed ? 0 : b->ops->watch(b, x->ns, from_seq, epoch, &watch_fns, x, &fresh);
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	x->watch = fresh;
 	x->moving = false;
 	pthread_cond_broadcast(&x->changed);
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (err != 0)
 		on_end(x, err);
 }
@@ -152,9 +152,9 @@ index_step(void *arg)
 	struct index *x = arg;
 	struct store *s = x->all->store;
 
-	pthread_mutex_lock(&x->lock);
+	lock_take(&x->lock);
 	bool closed = x->closed;
-	pthread_mutex_unlock(&x->lock);
+	lock_give(&x->lock);
 	if (!closed && !s->backend->ops->wait(s->backend, clock_mono(s->clock) + CONNECTION_NS, index_step, x))
 		return; /* called again, with our count */
 	index_move(x);

@@ -10,6 +10,7 @@
 
 #include "index.h"
 #include "index_table.h"
+#include "lock.h"
 #include "state.h"
 
 /* The size in a table's head that stands for: not one of our records. */
@@ -17,7 +18,7 @@
 
 struct indexes {
 	struct store *store;
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct table by_ns;
 	size_t idle; /* of those in by_ns, how many nobody holds */
@@ -40,7 +41,7 @@ struct index {
 	bool expiring;  /* a call of expire is to come */
 	int64_t idle_since_ns;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t changed;
 	/* Guarded by lock. */
 	enum index_state state;

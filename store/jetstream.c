@@ -388,7 +388,7 @@ jetstream_free(struct backend *b)
 	js_watches_free(js->watches);
 	rpc_free(js->rpc);
 	js_free_streams(js);
-	pthread_mutex_destroy(&js->lock);
+	lock_destroy(&js->lock);
 	free(js->prefix);
 	free(js);
 }
@@ -456,7 +456,7 @@ jetstream_new(struct backend **out, const struct jetstream_options *options, con
 	js->lg = lg;
 	js->replicas = options->replicas;
 	js->prefix = strdup(options->prefix);
-	pthread_mutex_init(&js->lock, NULL);
+	lock_init(&js->lock, LOCK_STREAMS);
 	int err = js->prefix == NULL ? -ENOMEM : timer_new(&js->timer, clock);
 	if (err == 0)
 		err = connect_to(js, options, why);

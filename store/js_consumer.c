@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <xxhash.h>
 
 #include "js_api.h"
+#include "lock.h"
 
 #define HEARTBEAT_NS (1 * NS_PER_SEC)
 #define INFO_NS (5 * NS_PER_SEC)
@@ -67,7 +67,7 @@ new_request(const struct js_consumer *c)
 
 struct creation {
 	struct logger *lg;
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t wake;
 	bool done;
 	int err;
@@ -83,12 +83,12 @@ on_created(void *arg, int err, natsMsg *reply)
 	if (err == 0)
 		err = js_api_parse(c->lg, reply, &info);
 	const cJSON *delivered = cJSON_GetObjectItemCaseSensitive(info, "delivered");
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	c->empty = js_number(info, "num_pending", 1) == 0 && js_number(delivered, "consumer_seq", 1) == 0;
 	c->err = err == -EHOSTUNREACH ? -ENOTCONN : err;
 	c->done = true;
 	pthread_cond_signal(&c->wake);
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 	cJSON_Delete(info);
 }
 
@@ -111,18 +111,17 @@ server_lives(struct jetstream *js)
 static void
 wait_for_creation(struct jetstream *js, struct creation *c, void (*busy)(void *arg), void *arg)
 {
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	while (!c->done) {
 		int64_t at = clock_mono(js->clock) + BUSY_NS;
-		struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
-		if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+		if (lock_wait_until(&c->lock, &c->wake, at))
 			continue;
-		pthread_mutex_unlock(&c->lock);
+		lock_give(&c->lock);
 		if (server_lives(js))
 			busy(arg);
-		pthread_mutex_lock(&c->lock);
+		lock_take(&c->lock);
 	}
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 }
 
 int
@@ -130,17 +129,13 @@ js_consumer_make(const struct js_consumer *c, void (*busy)(void *arg), void *arg
 {
 	struct creation creation = { .lg = c->js->lg };
 	struct buf subject = { 0 };
-	pthread_condattr_t attr;
 
 	cJSON *request = new_request(c);
 	char *body = cJSON_PrintUnformatted(request);
 	cJSON_Delete(request);
 	buf_printf(&subject, "$JS.API.CONSUMER.CREATE.%s.%s", c->stream, c->name);
-	pthread_mutex_init(&creation.lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&creation.wake, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_init(&creation.lock, LOCK_CREATION);
+	lock_cond_init(&creation.wake);
 	if (body != NULL && buf_text(&subject) != NULL) {
 		rpc_request(c->rpc, subject.p, NULL, 0, body, strlen(body), clock_mono(c->js->clock) + CREATE_NS, on_created,
 		    &creation);
@@ -149,7 +144,7 @@ js_consumer_make(const struct js_consumer *c, void (*busy)(void *arg), void *arg
 		creation.err = -ENOMEM;
 	}
 	pthread_cond_destroy(&creation.wake);
-	pthread_mutex_destroy(&creation.lock);
+	lock_destroy(&creation.lock);
 	cJSON_free(body);
 	buf_free(&subject);
 	*empty = creation.empty;

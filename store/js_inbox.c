@@ -38,13 +38,13 @@ js_inboxes_free(struct jetstream *js)
 int
 js_inbox_take(struct jetstream *js, struct js_inbox **out)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_inbox *in = js->kept_inboxes;
 	if (in != NULL) {
 		js->kept_inboxes = in->next;
 		js->kept_count--;
 	}
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	*out = in;
 	if (in != NULL)
 		return 0;
@@ -68,14 +68,14 @@ js_inbox_take(struct jetstream *js, struct js_inbox **out)
 static bool
 keep(struct jetstream *js, struct js_inbox *in)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	bool room = js->kept_count < KEPT;
 	if (room) {
 		in->next = js->kept_inboxes;
 		js->kept_inboxes = in;
 		js->kept_count++;
 	}
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	return room;
 }
 
@@ -87,10 +87,10 @@ leave(struct jetstream *js, struct js_inbox *list)
 
 	while (last->next != NULL)
 		last = last->next;
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	last->next = js->left_inboxes;
 	js->left_inboxes = list;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 }
 
 void
@@ -100,10 +100,10 @@ js_inbox_give(struct jetstream *js, struct js_inbox *in, enum js_inbox_state sta
 		return;
 	/* The server is told to send no more: one message has come long ago, or will not be missed. */
 	natsSubscription_AutoUnsubscribe(in->sub, 1);
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	in->next = js->left_inboxes;
 	js->left_inboxes = NULL;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	if (state != JS_INBOX_SILENT && rpc_connected(js->rpc) &&
 	    natsConnection_FlushTimeout(rpc_connection(js->rpc), FLUSH_MS) == NATS_OK)
 		free_list(in);

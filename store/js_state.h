@@ -6,10 +6,9 @@
 #ifndef AETHER_STORE_JS_STATE_H
 #define AETHER_STORE_JS_STATE_H
 
-#include <pthread.h>
-
 #include "backend.h"
 #include "clock.h"
+#include "lock.h"
 #include "logger.h"
 #include "rpc.h"
 #include "table.h"
@@ -28,7 +27,7 @@ struct jetstream {
 	char *prefix;
 	int replicas;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct table streams; /* js_streams.c's; guarded by lock */
 	struct js_inbox *kept_inboxes, *left_inboxes; /* js_inbox.c's; guarded by lock */
 	unsigned kept_count;

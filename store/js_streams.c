@@ -45,32 +45,32 @@ stream_locked(struct jetstream *js, const char *ns, bool make)
 void
 js_forget_stream(struct jetstream *js, const char *ns)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, false);
 	if (stream != NULL) {
 		table_remove(&js->streams, &stream->link);
 		free(stream);
 	}
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 }
 
 void
 js_note_replicas(struct jetstream *js, const char *ns, uint64_t replicas)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, true);
 	if (stream != NULL)
 		stream->replicas = replicas;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 }
 
 uint64_t
 js_known_replicas(struct jetstream *js, const char *ns)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, false);
 	uint64_t replicas = stream != NULL ? stream->replicas : 0;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	return replicas;
 }
 
@@ -80,7 +80,7 @@ js_note_stream(struct jetstream *js, const char *ns, uint64_t replicas, const ch
 	int64_t now = clock_mono(js->clock);
 	bool abandoned = false;
 
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, true);
 	if (stream != NULL) {
 		stream->replicas = replicas;
@@ -90,39 +90,39 @@ js_note_stream(struct jetstream *js, const char *ns, uint64_t replicas, const ch
 		}
 		abandoned = fence[0] != '\0' && now - stream->fence_seen_ns > FENCE_ABANDONED_NS;
 	}
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	return abandoned;
 }
 
 void
 js_note_trusted(struct jetstream *js, const char *ns, bool trusted)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, true);
 	if (stream != NULL)
 		stream->trusted = trusted;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 }
 
 bool
 js_is_trusted(struct jetstream *js, const char *ns)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, false);
 	bool trusted = stream != NULL && stream->trusted;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	return trusted;
 }
 
 bool
 js_first_report(struct jetstream *js, const char *ns)
 {
-	pthread_mutex_lock(&js->lock);
+	lock_take(&js->lock);
 	struct js_stream *stream = stream_locked(js, ns, true);
 	bool first = stream != NULL && !stream->reported;
 	if (stream != NULL)
 		stream->reported = true;
-	pthread_mutex_unlock(&js->lock);
+	lock_give(&js->lock);
 	return first;
 }
 

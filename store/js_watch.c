@@ -7,6 +7,7 @@
 
 #include "js_consumer.h"
 #include "js_message.h"
+#include "lock.h"
 #include "name.h"
 
 /* Four heartbeats (js_consumer.c). */
@@ -23,7 +24,7 @@ struct js_watches {
 	struct rpc *rpc; /* NULL until the first watch; set by the worker, under lock, before there are messages */
 	struct buf name; /* used by the delivery thread only */
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct backend_watch *list;
 	struct backend_watch *left; /* stopped ones, whose subscriptions are freed when the connection has been closed */
@@ -67,9 +68,9 @@ static void open_watch(void *arg);
 static void
 unref(struct backend_watch *w)
 {
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	bool last = --w->refs == 0;
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 	if (!last)
 		return;
 	buf_free(&w->stream);
@@ -82,7 +83,7 @@ static bool
 call_begin_locked(struct backend_watch *w)
 {
 	while (w->calling)
-		pthread_cond_wait(&w->ws->called, &w->ws->lock);
+		lock_wait(&w->ws->lock, &w->ws->called);
 	if (w->ended || w->stopped)
 		return false;
 	w->calling = true;
@@ -99,15 +100,15 @@ call_end_locked(struct backend_watch *w)
 static void
 watch_end(struct backend_watch *w, int err)
 {
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	if (call_begin_locked(w)) {
 		w->ended = true;
-		pthread_mutex_unlock(&w->ws->lock);
+		lock_give(&w->ws->lock);
 		w->fns.end(w->arg, err);
-		pthread_mutex_lock(&w->ws->lock);
+		lock_take(&w->ws->lock);
 		call_end_locked(w);
 	}
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 }
 
 /* Say that it is live, once, when that is so. */
@@ -118,10 +119,10 @@ tell_live_locked(struct backend_watch *w)
 		return;
 	bool first = !w->live;
 	w->live = true;
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 	if (first)
 		w->fns.live(w->arg);
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	call_end_locked(w);
 }
 
@@ -131,7 +132,7 @@ all_watches(struct js_watches *ws, size_t *count)
 {
 	size_t n = 0;
 
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	for (struct backend_watch *w = ws->list; w != NULL; w = w->next_watch)
 		n++;
 	struct backend_watch **list = malloc((n + 1) * sizeof(struct backend_watch *));
@@ -140,7 +141,7 @@ all_watches(struct js_watches *ws, size_t *count)
 		w->refs++;
 		list[n++] = w;
 	}
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	*count = n;
 	return list;
 }
@@ -155,14 +156,14 @@ tell_busy(void *arg)
 
 	for (size_t i = 0; i < count; i++) {
 		struct backend_watch *w = list[i];
-		pthread_mutex_lock(&ws->lock);
+		lock_take(&ws->lock);
 		if (!w->live && call_begin_locked(w)) {
-			pthread_mutex_unlock(&ws->lock);
+			lock_give(&ws->lock);
 			w->fns.busy(w->arg);
-			pthread_mutex_lock(&ws->lock);
+			lock_take(&ws->lock);
 			call_end_locked(w);
 		}
-		pthread_mutex_unlock(&ws->lock);
+		lock_give(&ws->lock);
 		unref(w);
 	}
 	free(list);
@@ -175,9 +176,9 @@ on_disconnect(void *arg)
 	struct backend_watch **list = all_watches(arg, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		pthread_mutex_lock(&list[i]->ws->lock);
+		lock_take(&list[i]->ws->lock);
 		bool made = list[i]->made;
-		pthread_mutex_unlock(&list[i]->ws->lock);
+		lock_give(&list[i]->ws->lock);
 		if (made)
 			watch_end(list[i], -ENOTCONN);
 		unref(list[i]);
@@ -191,10 +192,10 @@ watchdog(void *arg)
 	struct backend_watch *w = arg;
 	struct jetstream *js = w->ws->js;
 
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	int64_t due_ns = w->heard_ns + LOST_NS;
 	bool over = w->ended || w->stopped || w->ws->closing;
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 	if (!over && due_ns > clock_mono(js->clock) && timer_at(js->timer, due_ns, watchdog, w) == 0)
 		return;
 	watch_end(w, -ENOTCONN);
@@ -215,10 +216,10 @@ receive(struct backend_watch *w)
 {
 	int64_t now = clock_mono(w->ws->js->clock);
 
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	bool begun = call_begin_locked(w);
 	w->heard_ns = now;
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 	return begun;
 }
 
@@ -226,12 +227,12 @@ receive(struct backend_watch *w)
 static void
 received(struct backend_watch *w, bool caught_up, int err)
 {
-	pthread_mutex_lock(&w->ws->lock);
+	lock_take(&w->ws->lock);
 	call_end_locked(w);
 	w->caught_up = w->caught_up || caught_up;
 	if (err == 0)
 		tell_live_locked(w);
-	pthread_mutex_unlock(&w->ws->lock);
+	lock_give(&w->ws->lock);
 	if (err != 0)
 		watch_end(w, err);
 }
@@ -306,10 +307,10 @@ on_messages_end(void *closure)
 	struct js_watches *ws = w->ws;
 
 	unref(w);
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	if (--ws->subs == 0)
 		pthread_cond_broadcast(&ws->called);
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 }
 
 /* A subscription of its own: that a wildcard one would get the messages is no interest in the server's eyes. */
@@ -323,10 +324,10 @@ subscribe(struct backend_watch *w)
 		s = natsConnection_Subscribe(&w->sub, rpc_connection(ws->rpc), w->inbox, on_message, w);
 	if (s != NATS_OK)
 		return -ENOTCONN;
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	ws->subs++;
 	w->refs++;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	s = natsSubscription_SetOnCompleteCB(w->sub, on_messages_end, w);
 	if (s != NATS_OK)
 		on_messages_end(w);
@@ -342,13 +343,13 @@ leave_to_close(struct backend_watch *w)
 {
 	struct js_watches *ws = w->ws;
 
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	bool closing = ws->closing;
 	if (closing) {
 		w->next_watch = ws->left;
 		ws->left = w;
 	}
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	return closing;
 }
 
@@ -392,16 +393,16 @@ begin_watch(struct backend_watch *w)
 		return err;
 	if (w->from_seq != 0 && (epoch != w->want_epoch || w->from_seq > last_seq + 1))
 		return -ESTALE;
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	bool go = call_begin_locked(w);
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	if (!go)
 		return -ENOTCONN;
 	w->fns.begin(w->arg, epoch);
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	w->made = true;
 	call_end_locked(w);
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	err = subscribe(w);
 	consumer = consumer_of(w);
 	if (err == 0)
@@ -412,13 +413,13 @@ begin_watch(struct backend_watch *w)
 		return err;
 	if (epoch_after != epoch)
 		return -ESTALE;
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	w->checked = true;
 	w->caught_up = w->caught_up || empty;
 	w->heard_ns = clock_mono(ws->js->clock);
 	w->refs++;
 	tell_live_locked(w);
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	watchdog(w);
 	return 0;
 }
@@ -437,9 +438,9 @@ connect_once(struct js_watches *ws)
 	if (ws->rpc == NULL) {
 		err = rpc_new(&rpc, &options, ws->js->clock, ws->js->timer, NULL, &why);
 		buf_free(&why);
-		pthread_mutex_lock(&ws->lock);
+		lock_take(&ws->lock);
 		ws->rpc = err == 0 ? rpc : NULL;
-		pthread_mutex_unlock(&ws->lock);
+		lock_give(&ws->lock);
 	}
 	return err;
 }
@@ -462,9 +463,9 @@ open_watch(void *arg)
 	struct backend_watch *w = arg;
 	struct js_watches *ws = w->ws;
 
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	bool over = w->ended || w->stopped || ws->closing;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	int err = over ? 0 : connect_once(ws);
 	if (!over && err == 0) {
 		if (!rpc_wait(ws->rpc, clock_mono(ws->js->clock) + CONNECTION_NS, open_again, w))
@@ -519,10 +520,10 @@ js_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, c
 	w->arg = arg;
 	w->from_seq = from_seq;
 	w->want_epoch = epoch;
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	w->next_watch = ws->list;
 	ws->list = w;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	if (timer_at(ws->worker, 0, open_watch, w) != 0) {
 		unref(w);
 		js_watch_stop(b, w);
@@ -537,7 +538,7 @@ js_watch_stop(struct backend *b, struct backend_watch *w)
 {
 	struct js_watches *ws = js_of(b)->watches;
 
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	w->stopped = true;
 	for (struct backend_watch **at = &ws->list; *at != NULL; at = &(*at)->next_watch) {
 		if (*at == w) {
@@ -546,9 +547,9 @@ js_watch_stop(struct backend *b, struct backend_watch *w)
 		}
 	}
 	while (w->calling)
-		pthread_cond_wait(&ws->called, &ws->lock);
+		lock_wait(&ws->lock, &ws->called);
 	bool made = w->made;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	if (made) {
 		struct js_consumer consumer = consumer_of(w);
 		js_consumer_delete(&consumer);
@@ -577,8 +578,8 @@ js_watches_new(struct js_watches **out, struct jetstream *js, natsOptions *optio
 	}
 	ws->js = js;
 	ws->options = options;
-	pthread_mutex_init(&ws->lock, NULL);
-	pthread_cond_init(&ws->called, NULL);
+	lock_init(&ws->lock, LOCK_WATCHES);
+	lock_cond_init(&ws->called);
 	*out = ws;
 	return 0;
 }
@@ -588,10 +589,10 @@ js_watches_close(struct js_watches *ws)
 {
 	if (ws == NULL)
 		return;
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	ws->closing = true;
 	struct rpc *rpc = ws->rpc;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	/* Ends what the worker waits for. */
 	if (rpc != NULL)
 		rpc_close(rpc);
@@ -601,11 +602,11 @@ js_watches_close(struct js_watches *ws)
 	/* It was just being made. */
 	if (rpc == NULL)
 		rpc_close(ws->rpc);
-	pthread_mutex_lock(&ws->lock);
+	lock_take(&ws->lock);
 	while (ws->subs > 0)
-		pthread_cond_wait(&ws->called, &ws->lock);
+		lock_wait(&ws->lock, &ws->called);
 	struct backend_watch *left = ws->left;
-	pthread_mutex_unlock(&ws->lock);
+	lock_give(&ws->lock);
 	while (left != NULL) {
 		struct backend_watch *w = left;
 		left = w->next_watch;
@@ -623,6 +624,6 @@ js_watches_free(struct js_watches *ws)
 	natsOptions_Destroy(ws->options);
 	buf_free(&ws->name);
 	pthread_cond_destroy(&ws->called);
-	pthread_mutex_destroy(&ws->lock);
+	lock_destroy(&ws->lock);
 	free(ws);
 }

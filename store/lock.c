@@ -6,49 +6,40 @@
 
 #define HELD_MAX 8
 
-static const char *const names[LOCK_RANKS] = {
-	[LOCK_STORE] = "store",
-	[LOCK_ACTOR] = "actor",
-	[LOCK_CACHE_FILE] = "cache file",
-	[LOCK_CACHE] = "cache",
-	[LOCK_BACKEND] = "backend",
-	[LOCK_LEAF] = "leaf",
-	[LOCK_ALONE] = "alone",
-};
-
 /* What this thread holds, in the order in which it was taken. */
 static _Thread_local struct {
 	const void *lock;
 	enum lock_rank rank;
+	const char *name;
 } held[HELD_MAX];
 static _Thread_local size_t held_count;
 
 _Noreturn static void
-stop(const char *what, enum lock_rank rank, enum lock_rank holding)
+stop(const char *what, const char *name, const char *holding)
 {
-	fprintf(
-	    stderr, "runtime error: lock order: %s \"%s\" while holding \"%s\"\n", what, names[rank], names[holding]);
+	fprintf(stderr, "runtime error: lock order: %s %s while holding %s\n", what, name, holding);
 	abort();
 }
 
 void
-lock_check_take(const void *lock, enum lock_rank rank)
+lock_check_take(const void *lock, enum lock_rank rank, const char *name)
 {
 	for (size_t i = 0; i < held_count; i++) {
 		if (held[i].lock == lock)
-			stop("taking again", rank, held[i].rank);
-		if (held[i].rank >= rank || held[i].rank == LOCK_LEAF || rank == LOCK_ALONE)
-			stop("taking", rank, held[i].rank);
+			stop("taking again", name, held[i].name);
+		if (held[i].rank <= rank || rank > LOCK_INNER)
+			stop("taking", name, held[i].name);
 	}
 }
 
 void
-lock_check_got(const void *lock, enum lock_rank rank)
+lock_check_got(const void *lock, enum lock_rank rank, const char *name)
 {
 	if (held_count == HELD_MAX)
-		stop("taking one too many,", rank, held[HELD_MAX - 1].rank);
+		stop("taking one too many,", name, held[HELD_MAX - 1].name);
 	held[held_count].lock = lock;
-	held[held_count++].rank = rank;
+	held[held_count].rank = rank;
+	held[held_count++].name = name;
 }
 
 _Noreturn static void
@@ -75,9 +66,23 @@ lock_check_give(const void *lock)
 void
 lock_check_wait(const void *lock)
 {
+	const char *name = NULL, *other = NULL;
+
 	for (size_t i = 0; i < held_count; i++)
-		if (held[i].lock != lock)
-			stop("waiting", held[held_count - 1].rank, held[i].rank);
-	if (held_count == 0)
+		*(held[i].lock == lock ? &name : &other) = held[i].name;
+	if (name == NULL)
 		not_held("waiting with");
+	if (other != NULL)
+		stop("waiting with", name, other);
+}
+
+void
+lock_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "lock.h"
 #include "table.h"
 #include "timer.h"
 
@@ -65,7 +66,7 @@ struct memory {
 	struct backend base;
 	const struct clock *clock;
 	struct timer *timer;
-	pthread_mutex_t lock; /* guards the tree below; callbacks run without it */
+	struct lock lock; /* guards the tree below; callbacks run without it */
 	struct table namespaces;
 	uint64_t used_bytes;
 	uint64_t made; /* namespaces so far */
@@ -249,11 +250,11 @@ memory_publish(struct backend *b, struct actor_name name, const struct record *r
 	bool duplicate = false;
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	int err = publish_locked(m, name, r, msg_id, &seq, &duplicate);
 	if (err == 0 && !duplicate)
 		wake_watches_locked(m, name.ns);
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	fn(arg, err, seq, duplicate);
 }
 
@@ -297,11 +298,11 @@ memory_get(struct backend *b, struct actor_name name, struct backend_get g, int6
 	struct record copy;
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	const struct record *r = get_locked(m, name, g);
 	if (r != NULL)
 		copy = *r;
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	fn(arg, r != NULL ? 0 : -ENOENT, r != NULL ? &copy : NULL);
 }
 
@@ -324,7 +325,7 @@ memory_scan(struct backend *b, struct actor_name name, struct backend_range rang
 	(void)idle_ns;
 	while (range.from_seq <= range.to_seq) {
 		struct mem_scanned one = { .base.decode = decode };
-		pthread_mutex_lock(&m->lock);
+		lock_take(&m->lock);
 		const struct record *r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = range.from_seq });
 		if (r != NULL) {
 			one.record = *r;
@@ -333,7 +334,7 @@ memory_scan(struct backend *b, struct actor_name name, struct backend_range rang
 			r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = r->seq + 1 });
 			one.base.last = r == NULL || r->seq > range.to_seq;
 		}
-		pthread_mutex_unlock(&m->lock);
+		lock_give(&m->lock);
 		if (one.base.seq == 0 || one.base.seq > range.to_seq)
 			return 0;
 		int stop = fn(arg, &one.base);
@@ -357,13 +358,13 @@ memory_ns_create(struct backend *b, const char *name, const struct ns_attr *attr
 	ns->name = strdup(name);
 	ns->info.attr = *attr;
 	ns->info.created_us = ns->info.changed_us = clock_wall(m->clock);
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	ns->epoch = ++m->made;
 	if (find_ns_locked(m, name) != NULL)
 		err = -EEXIST;
 	else if (ns->name != NULL)
 		err = table_add(&m->namespaces, hash_of(name), &ns->link);
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	if (err != 0) {
 		free(ns->name);
 		free(ns);
@@ -406,7 +407,7 @@ memory_ns_remove(struct backend *b, const char *name, int64_t deadline_ns)
 	int err = 0;
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	struct mem_ns *ns = find_ns_locked(m, name);
 	if (ns == NULL)
 		err = -ENOENT;
@@ -420,7 +421,7 @@ memory_ns_remove(struct backend *b, const char *name, int64_t deadline_ns)
 			wake_locked(w);
 		}
 	}
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	if (err == 0)
 		free_ns(ns);
 	return err;
@@ -432,11 +433,11 @@ memory_ns_info(struct backend *b, const char *name, int64_t deadline_ns, struct 
 	struct memory *m = container_of(b, struct memory, base);
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	struct mem_ns *ns = find_ns_locked(m, name);
 	if (ns != NULL)
 		*info = ns->info;
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	return ns != NULL ? 0 : -ENOENT;
 }
 
@@ -446,11 +447,11 @@ memory_ns_set(struct backend *b, const char *name, const struct ns_attr *attr, i
 	struct memory *m = container_of(b, struct memory, base);
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	struct mem_ns *ns = find_ns_locked(m, name);
 	if (ns != NULL)
 		ns->info.attr = *attr;
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	return ns != NULL ? 0 : -ENOENT;
 }
 
@@ -473,12 +474,12 @@ memory_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 	struct buf names = { 0 };
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	for (struct table_link *l = NULL; (l = table_next(&m->namespaces, l)) != NULL;) {
 		const char *name = container_of(l, struct mem_ns, link)->name;
 		buf_put(&names, name, strlen(name) + 1);
 	}
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	return call_with_names(&names, fn, arg);
 }
 
@@ -520,7 +521,7 @@ call_locked(struct backend_watch *w)
 	w->live = w->live || (!begin && name == NULL);
 	w->stopped = end != 0;
 	w->calling = true;
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	if (end != 0)
 		w->fns.end(w->arg, end);
 	else if (begin)
@@ -529,7 +530,7 @@ call_locked(struct backend_watch *w)
 		w->fns.record(w->arg, name, &r);
 	else
 		w->fns.live(w->arg);
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	w->calling = false;
 	pthread_cond_broadcast(&m->called);
 	return true;
@@ -548,12 +549,12 @@ drain(void *arg)
 	struct backend_watch *w = arg;
 	struct memory *m = w->memory;
 
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	while (call_locked(w))
 		;
 	w->draining = false;
 	watch_unref_locked(w);
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 }
 
 static int
@@ -566,7 +567,7 @@ memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoc
 	if (w == NULL)
 		return -ENOMEM;
 	*w = (struct backend_watch){ .memory = m, .fns = *fns, .arg = arg, .refs = 1 };
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	w->ns = find_ns_locked(m, ns);
 	if (w->ns == NULL)
 		w->refused = -ENOENT;
@@ -580,7 +581,7 @@ memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoc
 	w->next = m->watches;
 	m->watches = w;
 	wake_locked(w);
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	*out = w;
 	return 0;
 }
@@ -590,7 +591,7 @@ memory_watch_stop(struct backend *b, struct backend_watch *w)
 {
 	struct memory *m = container_of(b, struct memory, base);
 
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	w->stopped = true;
 	for (struct backend_watch **at = &m->watches; *at != NULL; at = &(*at)->next) {
 		if (*at == w) {
@@ -599,9 +600,9 @@ memory_watch_stop(struct backend *b, struct backend_watch *w)
 		}
 	}
 	while (w->calling)
-		pthread_cond_wait(&m->called, &m->lock);
+		lock_wait(&m->lock, &m->called);
 	watch_unref_locked(w);
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 }
 
 static int
@@ -610,11 +611,11 @@ memory_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *lim
 	struct memory *m = container_of(b, struct memory, base);
 
 	(void)deadline_ns;
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	*limits = (struct backend_limits){
 		.payload_max = MEMORY_PAYLOAD_MAX, .used_bytes = m->used_bytes, .max_bytes = UINT64_MAX
 	};
-	pthread_mutex_unlock(&m->lock);
+	lock_give(&m->lock);
 	return 0;
 }
 
@@ -652,7 +653,7 @@ memory_free(struct backend *b)
 		free_ns(container_of(link, struct mem_ns, link));
 	table_free(&m->namespaces);
 	pthread_cond_destroy(&m->called);
-	pthread_mutex_destroy(&m->lock);
+	lock_destroy(&m->lock);
 	free(m);
 }
 
@@ -684,12 +685,12 @@ memory_new(struct backend **out, const struct clock *clock)
 		return -ENOMEM;
 	m->base = (struct backend){ .ops = &memory_ops, .dedup_window_ns = DEDUP_WINDOW_NS, .few_at_once = true };
 	m->clock = clock;
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->called, NULL);
+	lock_init(&m->lock, LOCK_MEMORY);
+	lock_cond_init(&m->called);
 	int err = timer_new(&m->timer, clock);
 	if (err != 0) {
 		pthread_cond_destroy(&m->called);
-		pthread_mutex_destroy(&m->lock);
+		lock_destroy(&m->lock);
 		free(m);
 		return err;
 	}

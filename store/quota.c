@@ -5,13 +5,13 @@ quota_init(struct quota *q, size_t limit)
 {
 	*q = (struct quota){ .limit = limit };
 	q->tail = &q->first;
-	pthread_mutex_init(&q->lock, NULL);
+	lock_init(&q->lock, LOCK_QUOTA);
 }
 
 void
 quota_destroy(struct quota *q)
 {
-	pthread_mutex_destroy(&q->lock);
+	lock_destroy(&q->lock);
 }
 
 static bool
@@ -35,7 +35,7 @@ unlink_locked(struct quota *q, struct quota_wait **at)
 bool
 quota_take(struct quota *q, struct quota_wait *w)
 {
-	pthread_mutex_lock(&q->lock);
+	lock_take(&q->lock);
 	/* Nobody overtakes those who wait, however little it wants. */
 	bool granted = q->first == NULL && fits_locked(q, w->units);
 	if (granted) {
@@ -46,7 +46,7 @@ quota_take(struct quota *q, struct quota_wait *w)
 		*q->tail = w;
 		q->tail = &w->next;
 	}
-	pthread_mutex_unlock(&q->lock);
+	lock_give(&q->lock);
 	return granted;
 }
 
@@ -63,9 +63,9 @@ grant_locked(struct quota *q)
 		void *arg = w->arg;
 		q->used += w->units;
 		unlink_locked(q, &q->first);
-		pthread_mutex_unlock(&q->lock);
+		lock_give(&q->lock);
 		fn(arg, true);
-		pthread_mutex_lock(&q->lock);
+		lock_take(&q->lock);
 	}
 	q->granting = false;
 }
@@ -73,7 +73,7 @@ grant_locked(struct quota *q)
 bool
 quota_drop(struct quota *q, struct quota_wait *w)
 {
-	pthread_mutex_lock(&q->lock);
+	lock_take(&q->lock);
 	bool waited = w->waiting;
 	for (struct quota_wait **at = &q->first; waited && *at != NULL; at = &(*at)->next) {
 		if (*at == w) {
@@ -83,17 +83,17 @@ quota_drop(struct quota *q, struct quota_wait *w)
 	}
 	/* The next may want less than this one did; but that is found out when units are given back, for the caller may hold a
 	 * lock that fn takes. */
-	pthread_mutex_unlock(&q->lock);
+	lock_give(&q->lock);
 	return waited;
 }
 
 void
 quota_give(struct quota *q, size_t units)
 {
-	pthread_mutex_lock(&q->lock);
+	lock_take(&q->lock);
 	q->used -= units;
 	grant_locked(q);
-	pthread_mutex_unlock(&q->lock);
+	lock_give(&q->lock);
 }
 
 int64_t
@@ -101,7 +101,7 @@ quota_expire(struct quota *q, int64_t now_ns)
 {
 	int64_t next = INT64_MAX;
 
-	pthread_mutex_lock(&q->lock);
+	lock_take(&q->lock);
 	for (struct quota_wait **at = &q->first; *at != NULL;) {
 		struct quota_wait *w = *at;
 		if (w->deadline_ns > now_ns) {
@@ -112,24 +112,24 @@ quota_expire(struct quota *q, int64_t now_ns)
 		void (*fn)(void *, bool) = w->fn;
 		void *arg = w->arg;
 		unlink_locked(q, at);
-		pthread_mutex_unlock(&q->lock);
+		lock_give(&q->lock);
 		fn(arg, false);
-		pthread_mutex_lock(&q->lock);
+		lock_take(&q->lock);
 		/* The list is another now. */
 		at = &q->first;
 		next = INT64_MAX;
 	}
 	/* What wanted too much for those behind it may be gone. */
 	grant_locked(q);
-	pthread_mutex_unlock(&q->lock);
+	lock_give(&q->lock);
 	return next;
 }
 
 bool
 quota_is_idle(struct quota *q)
 {
-	pthread_mutex_lock(&q->lock);
+	lock_take(&q->lock);
 	bool idle = q->used == 0;
-	pthread_mutex_unlock(&q->lock);
+	lock_give(&q->lock);
 	return idle;
 }

@@ -8,10 +8,11 @@
 #ifndef AETHER_STORE_QUOTA_H
 #define AETHER_STORE_QUOTA_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lock.h"
 
 struct quota_wait {
 	size_t units;        /* may exceed the limit: it is then let in when nothing else is in use */
@@ -25,7 +26,7 @@ struct quota_wait {
 };
 
 struct quota {
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	size_t limit;
 	size_t used;

@@ -1,7 +1,6 @@
 #include "readahead.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "fetch.h"
 
@@ -41,13 +40,13 @@ put_locked(struct readahead *ra)
 static void
 give_place(struct actor *a, struct readahead *ra)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	ra->ended = true;
 	if (a->readahead == ra)
 		a->readahead = NULL;
 	pthread_cond_broadcast(&ra->wake);
 	put_locked(ra);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 }
 
 /* Wait until a reader wants more. Returns whether to stop. */
@@ -55,14 +54,12 @@ static bool
 pause_locked(struct readahead *ra)
 {
 	struct actor *a = ra->actor;
-	struct timespec until;
+	int64_t until_ns = clock_mono(a->store->clock) + READAHEAD_IDLE_NS;
+	bool in_time = true;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += READAHEAD_IDLE_NS / NS_PER_SEC;
 	ra->paused = true;
-	int late = 0;
-	while (!ra->stop && ra->at >= ra->want && late == 0)
-		late = pthread_cond_timedwait(&ra->wake, &a->lock, &until);
+	while (!ra->stop && ra->at >= ra->want && in_time)
+		in_time = lock_wait_until(&a->lock, &ra->wake, until_ns);
 	ra->paused = false;
 	return ra->stop || ra->at >= ra->want;
 }
@@ -73,14 +70,14 @@ on_progress(struct fetch *f)
 	struct readahead *ra = f->pause_arg;
 	struct actor *a = ra->actor;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	ra->at = f->at.size;
 	if (ra->waiting > 0)
 		pthread_cond_broadcast(&ra->wake);
 	bool stop = ra->stop;
 	if (!stop && ra->at >= ra->want && ra->at < ra->until)
 		stop = pause_locked(ra);
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return stop;
 }
 
@@ -93,19 +90,19 @@ run(void *arg)
 
 	/* An error is not kept: whoever needs the bytes meets it himself. */
 	(void)fetch_follow(&ra->fetch);
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	*ra->link = ra->next;
 	if (ra->next != NULL)
 		ra->next->link = ra->link;
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 
 	give_place(a, ra);
 	actor_put(a);
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->readaheads--;
 	pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	return NULL;
 }
 
@@ -127,7 +124,6 @@ new_readahead(
     struct actor *a, const struct head *base, const struct head *until, uint64_t generation, uint64_t offset)
 {
 	struct readahead *ra = calloc(1, sizeof(*ra));
-	pthread_condattr_t attr;
 
 	if (ra == NULL)
 		return NULL;
@@ -139,10 +135,7 @@ new_readahead(
 		.generation = generation,
 		.pause = on_progress,
 		.pause_arg = ra };
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&ra->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_cond_init(&ra->wake);
 	ra->refs = 1;
 	ra->begin = ra->at = base->size;
 	ra->until = until->size;
@@ -157,14 +150,14 @@ new_readahead(
 static bool
 take_place(struct actor *a, struct readahead *ra)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct readahead *old = a->readahead;
 	bool free_place = old == NULL || (old->paused && old->waiting == 0);
 	if (free_place) {
 		readahead_drop_locked(a);
 		a->readahead = ra;
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return free_place;
 }
 
@@ -182,7 +175,7 @@ readahead_start(
 		free(ra);
 		return false;
 	}
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	bool ok = s->readaheads < READAHEAD_MAX;
 	if (ok) {
 		s->readaheads++;
@@ -201,7 +194,7 @@ readahead_start(
 			a->refs--; /* never the last: the caller has one */
 		}
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	if (!ok)
 		give_place(a, ra);
 	return ok;
@@ -212,7 +205,7 @@ readahead_wait(struct actor *a, uint64_t offset, uint64_t end, bool *failed)
 {
 	bool come = false;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct readahead *ra = a->readahead;
 	if (ra != NULL && offset >= ra->begin && offset < ra->until && offset < ra->want + WINDOW_MIN) {
 		end = end < ra->until ? end : ra->until;
@@ -223,7 +216,7 @@ readahead_wait(struct actor *a, uint64_t offset, uint64_t end, bool *failed)
 			ra->waiting++;
 			pthread_cond_broadcast(&ra->wake);
 			while (!ra->ended && !ra->stop && ra->at < end)
-				pthread_cond_wait(&ra->wake, &a->lock);
+				lock_wait(&a->lock, &ra->wake);
 			ra->waiting--;
 			come = ra->at > offset;
 			*failed |= !come;
@@ -232,14 +225,14 @@ readahead_wait(struct actor *a, uint64_t offset, uint64_t end, bool *failed)
 			come = true;
 		}
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return come;
 }
 
 void
 readahead_advance(struct actor *a, uint64_t offset)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	struct readahead *ra = a->readahead;
 	if (ra != NULL && offset >= ra->begin && offset <= ra->at && offset + ra->window > ra->want) {
 		ra->want = offset + ra->window;
@@ -247,7 +240,7 @@ readahead_advance(struct actor *a, uint64_t offset)
 		if (ra->paused && ra->want - ra->at >= ra->window / 4)
 			pthread_cond_broadcast(&ra->wake);
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 }
 
 void
@@ -265,14 +258,14 @@ readahead_drop_locked(struct actor *a)
 void
 readahead_end_all(struct store *s)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	for (struct readahead *ra = s->first_readahead; ra != NULL; ra = ra->next) {
-		pthread_mutex_lock(&ra->actor->lock);
+		lock_take(&ra->actor->lock);
 		ra->stop = true;
 		pthread_cond_broadcast(&ra->wake);
-		pthread_mutex_unlock(&ra->actor->lock);
+		lock_give(&ra->actor->lock);
 	}
 	while (s->readaheads > 0)
-		pthread_cond_wait(&s->idle, &s->lock);
-	pthread_mutex_unlock(&s->lock);
+		lock_wait(&s->lock, &s->idle);
+	lock_give(&s->lock);
 }

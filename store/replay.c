@@ -126,9 +126,9 @@ find_start(struct actor *a, const struct head *until, uint64_t offset, struct he
 static bool
 is_sequential(struct actor *a, uint64_t offset)
 {
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	bool sequential = offset == 0 || offset == a->read_to;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return sequential;
 }
 
@@ -165,9 +165,9 @@ fill(struct reading *r, uint64_t offset, size_t size, char *out)
 	f.stop_at = offset + size + (sequential ? AHEAD_BYTES : 0);
 	f.stop_at = f.stop_at < until->size ? f.stop_at : until->size;
 	err = fetch_follow(&f);
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	a->read_to = err == 0 ? f.at.size : 0;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	if (f.got > 0)
 		return (ssize_t)f.got;
 	return err != 0 ? err : -EIO;
@@ -242,9 +242,9 @@ actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t s
 	ssize_t n = 1;
 
 	if (offset >= head->size) {
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 		bool at_break = a->broken && offset >= a->head.size;
-		pthread_mutex_unlock(&a->lock);
+		lock_give(&a->lock);
 		return at_break ? -EIO : 0;
 	}
 	if (size > head->size - offset)
@@ -299,11 +299,11 @@ actor_find_end(struct actor *a, uint64_t foreign_seq)
 	int err = fetch_follow(&f);
 	if (err != 0)
 		return err;
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	a->known = a->broken = true;
 	a->broken_seq = foreign_seq;
 	a->head = f.at;
 	a->head_at_ns = asked_ns;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return 0;
 }

@@ -43,7 +43,7 @@ struct rpc {
 	struct rpc_spent spent;
 	struct slots slots;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct waiting *waiting;
 	bool closed;
@@ -119,11 +119,11 @@ waiting_call(struct waiting *w)
 {
 	struct rpc *r = w->rpc;
 
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	bool call = !w->called;
 	w->called = true;
 	bool last = --w->refs == 0;
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	void (*fn)(void *) = w->fn;
 	void *arg = w->arg;
 	if (last)
@@ -138,7 +138,7 @@ waiting_expired(void *arg)
 	struct waiting *w = arg;
 	struct rpc *r = w->rpc;
 
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	for (struct waiting **at = &r->waiting; *at != NULL; at = &(*at)->next) {
 		if (*at == w) {
 			*at = w->next;
@@ -146,7 +146,7 @@ waiting_expired(void *arg)
 			break;
 		}
 	}
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	waiting_call(w);
 }
 
@@ -154,11 +154,11 @@ static void
 call_all_waiting(struct rpc *r)
 {
 	for (;;) {
-		pthread_mutex_lock(&r->lock);
+		lock_take(&r->lock);
 		struct waiting *w = r->waiting;
 		if (w != NULL)
 			r->waiting = w->next;
-		pthread_mutex_unlock(&r->lock);
+		lock_give(&r->lock);
 		if (w == NULL)
 			return;
 		waiting_call(w);
@@ -174,13 +174,13 @@ rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg)
 	if (w == NULL)
 		return true; /* the caller tries again after a pause */
 	*w = (struct waiting){ .rpc = r, .refs = 2, .fn = fn, .arg = arg };
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	bool connected = atomic_load(&r->connected) || r->closed;
 	if (!connected) {
 		w->next = r->waiting;
 		r->waiting = w;
 	}
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	if (connected) {
 		free(w);
 		return true;
@@ -246,9 +246,9 @@ on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 static bool
 is_closed(struct rpc *r)
 {
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	bool closed = r->closed;
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	return closed;
 }
 
@@ -276,9 +276,9 @@ on_reconnected(natsConnection *nc, void *closure)
 	(void)nc;
 	atomic_fetch_add(&r->reconnects, 1);
 	/* Under the lock, so that nobody joins the waiting after they have been called. */
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	atomic_store(&r->connected, true);
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	log_info(r->lg, "connected to NATS again");
 	call_all_waiting(r);
 }
@@ -289,10 +289,10 @@ on_closed(natsConnection *nc, void *closure)
 	struct rpc *r = closure;
 
 	(void)nc;
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	r->closed_cb = true;
 	pthread_cond_broadcast(&r->closing);
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 }
 
 /* on_reply has returned for the last time. */
@@ -301,10 +301,10 @@ on_replies_end(void *closure)
 {
 	struct rpc *r = closure;
 
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	r->replies_on = false;
 	pthread_cond_broadcast(&r->closing);
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 }
 
 /* A refused publish has no reply; the server tells of it here, with the subject between quotes. */
@@ -453,8 +453,8 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	r->on_disconnect_arg = options->arg;
 	slots_init(&r->slots);
 	atomic_init(&r->connected, false);
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->closing, NULL);
+	lock_init(&r->lock, LOCK_RPC);
+	lock_cond_init(&r->closing);
 	rpc_spent_init(&r->spent);
 	natsStatus s = set_callbacks(r, options->nats);
 	if (s == NATS_OK)
@@ -480,19 +480,19 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 void
 rpc_close(struct rpc *r)
 {
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	r->closed = true;
-	pthread_mutex_unlock(&r->lock);
+	lock_give(&r->lock);
 	slots_close(&r->slots);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	call_all_waiting(r);
 	if (r->lane != NULL)
 		lane_stop(r->lane);
 	natsConnection_Close(r->nc);
-	pthread_mutex_lock(&r->lock);
+	lock_take(&r->lock);
 	while (!r->closed_cb || r->replies_on)
-		pthread_cond_wait(&r->closing, &r->lock);
-	pthread_mutex_unlock(&r->lock);
+		lock_wait(&r->lock, &r->closing);
+	lock_give(&r->lock);
 	/* Only now that nothing is read any more: nats.c 3.4 frees a subscription that its reader is still filling. */
 	natsSubscription_Destroy(r->inbox_sub);
 }
@@ -506,7 +506,7 @@ rpc_free(struct rpc *r)
 	natsConnection_Destroy(r->nc);
 	rpc_spent_free(&r->spent);
 	pthread_cond_destroy(&r->closing);
-	pthread_mutex_destroy(&r->lock);
+	lock_destroy(&r->lock);
 	slots_free(&r->slots);
 	free(r);
 }

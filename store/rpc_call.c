@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "lock.h"
+
 /* The blocking form of a request. */
 struct call {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t wake;
 	bool done;
 	int err;
@@ -35,11 +37,11 @@ on_call_reply(void *arg, int err, natsMsg *reply)
 {
 	struct call *c = arg;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	c->err = err != 0 ? err : copy_reply(reply, &c->reply);
 	c->done = true;
 	pthread_cond_signal(&c->wake);
-	pthread_mutex_unlock(&c->lock);
+	lock_give(&c->lock);
 }
 
 int
@@ -48,15 +50,15 @@ rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, s
 {
 	struct call c = { .done = false };
 
-	pthread_mutex_init(&c.lock, NULL);
-	pthread_cond_init(&c.wake, NULL);
+	lock_init(&c.lock, LOCK_CALL);
+	lock_cond_init(&c.wake);
 	rpc_request(r, subject, headers, header_count, data, size, deadline_ns, on_call_reply, &c);
-	pthread_mutex_lock(&c.lock);
+	lock_take(&c.lock);
 	while (!c.done)
-		pthread_cond_wait(&c.wake, &c.lock);
-	pthread_mutex_unlock(&c.lock);
+		lock_wait(&c.lock, &c.wake);
+	lock_give(&c.lock);
 	pthread_cond_destroy(&c.wake);
-	pthread_mutex_destroy(&c.lock);
+	lock_destroy(&c.lock);
 	*reply = c.reply;
 	if (c.err != 0) {
 		natsMsg_Destroy(c.reply);

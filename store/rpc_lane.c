@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "lock.h"
 
 /* Requests under way at most. */
 #define WAYS 192
@@ -74,7 +74,7 @@ struct lane {
 	atomic_bool up;
 	atomic_bool stopping;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	pthread_t self; /* the lane's thread, once it runs */
 	struct way ways[WAYS]; /* sub is only used by the lane's thread */
@@ -113,9 +113,9 @@ on_attach(void **user, void *loop, natsConnection *nc, natsSock socket)
 	l->fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
 	if (l->fd < 0)
 		return NATS_ERR;
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->attached = true;
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	return NATS_OK;
 }
 
@@ -147,10 +147,10 @@ on_detach(void *user)
 {
 	struct lane *l = user;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->attached = false;
 	pthread_cond_broadcast(&l->changed);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	return NATS_OK;
 }
 
@@ -160,10 +160,10 @@ on_closed(natsConnection *nc, void *closure)
 	struct lane *l = closure;
 
 	(void)nc;
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->open = false;
 	pthread_cond_broadcast(&l->changed);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 }
 
 /* Sending */
@@ -213,11 +213,11 @@ send_queued_locked(struct lane *l, bool patient)
 		struct items items = l->queue;
 		l->queue = l->spare;
 		l->spare = (struct items){ 0 };
-		pthread_mutex_unlock(&l->lock);
+		lock_give(&l->lock);
 		atomic_fetch_add(&l->looking, 1);
 		send_items(l, &items, patient);
 		atomic_fetch_sub(&l->looking, 1);
-		pthread_mutex_lock(&l->lock);
+		lock_take(&l->lock);
 		items.count = 0;
 		free(l->spare.list);
 		l->spare = items;
@@ -249,13 +249,13 @@ enqueue_locked(struct lane *l, natsMsg *msg, uint64_t tag)
 bool
 lane_send(struct lane *l, struct lane_way way, natsMsg *msg, uint64_t tag)
 {
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	bool taken = atomic_load(&l->up) && way.life == l->life && enqueue_locked(l, msg, tag);
 	if (taken)
 		l->ways[way.index].tag = tag;
 	if (taken && !l->sending && !pthread_equal(pthread_self(), l->self))
 		send_queued_locked(l, true);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	return taken;
 }
 
@@ -268,13 +268,13 @@ lane_take(struct lane *l)
 
 	if (!atomic_load(&l->up))
 		return way;
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	bool used_up = l->late_count == WAYS;
 	if (l->free_count > 0 && atomic_load(&l->up)) {
 		way = (struct lane_way){ l->free[--l->free_count], l->life };
 		l->ways[way.index].state = WAY_TAKEN;
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	if (used_up)
 		lane_renew(l);
 	return way;
@@ -290,7 +290,7 @@ free_way_locked(struct lane *l, uint32_t index)
 void
 lane_give_back(struct lane *l, struct lane_way way, bool answered)
 {
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	if (way.life == l->life && l->ways[way.index].state == WAY_TAKEN) {
 		if (answered) {
 			free_way_locked(l, way.index);
@@ -299,7 +299,7 @@ lane_give_back(struct lane *l, struct lane_way way, bool answered)
 			l->late_count++;
 		}
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 }
 
 /* The lane's thread */
@@ -310,12 +310,12 @@ subscribe(struct lane *l)
 	natsStatus s = NATS_OK;
 	char subject[256];
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->life = l->life == UINT32_MAX ? 1 : l->life + 1;
 	l->free_count = l->late_count = 0;
 	for (uint32_t i = WAYS; i-- > 0;)
 		free_way_locked(l, i);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	for (uint32_t i = 0; s == NATS_OK && i < WAYS; i++) {
 		snprintf(subject, sizeof(subject), "%s.%" PRIu32 ".>", l->inbox, i);
 		s = natsConnection_SubscribeSync(&l->ways[i].sub, l->nc, subject);
@@ -336,9 +336,9 @@ connect_lane(struct lane *l)
 		return false;
 	atomic_fetch_add(&l->looking, 1);
 	bool connected = natsConnection_Connect(&l->nc, l->options) == NATS_OK;
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->open = connected;
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	if (connected && subscribe(l) == NATS_OK)
 		push(l, false);
 	else
@@ -352,14 +352,14 @@ connect_lane(struct lane *l)
 static void
 hand_on(struct lane *l, struct way *w, natsStatus s, natsMsg *msg)
 {
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	bool late = w->state == WAY_LATE;
 	uint64_t tag = w->tag;
 	if (late) {
 		free_way_locked(l, (uint32_t)(w - l->ways));
 		l->late_count--;
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	if (s == NATS_OK)
 		l->events.reply(l->events.arg, msg);
 	else if (!late)
@@ -372,11 +372,11 @@ hand_on_replies(struct lane *l)
 {
 	uint32_t waiting[WAYS], count = 0;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	for (uint32_t i = 0; i < WAYS; i++)
 		if (l->ways[i].state != WAY_FREE)
 			waiting[count++] = i;
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		struct way *w = &l->ways[waiting[i]];
 		natsMsg *msg = NULL;
@@ -393,10 +393,10 @@ hand_on_replies(struct lane *l)
 static void
 send_own(struct lane *l)
 {
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	if (!l->sending && (l->queue.count > 0 || atomic_load(&l->unwritten)))
 		send_queued_locked(l, false);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 }
 
 /* Read until the connection is gone. */
@@ -427,13 +427,13 @@ serve(struct lane *l)
 static void
 drop_queued(struct lane *l)
 {
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	atomic_store(&l->up, false);
 	while (l->sending)
-		pthread_cond_wait(&l->changed, &l->lock);
+		lock_wait(&l->lock, &l->changed);
 	struct items items = l->queue;
 	l->queue = (struct items){ 0 };
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	for (size_t i = 0; i < items.count; i++)
 		natsMsg_Destroy(items.list[i].msg);
 	free(items.list);
@@ -445,10 +445,10 @@ disconnect(struct lane *l)
 	drop_queued(l);
 	l->events.down(l->events.arg);
 	natsConnection_Close(l->nc);
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	while (l->attached || l->open)
-		pthread_cond_wait(&l->changed, &l->lock);
-	pthread_mutex_unlock(&l->lock);
+		lock_wait(&l->lock, &l->changed);
+	lock_give(&l->lock);
 	if (natsConnection_ProcessCloseEvent != NULL)
 		natsConnection_ProcessCloseEvent(&l->socket);
 	if (natsConnection_ProcessDetachedEvent != NULL)
@@ -466,16 +466,12 @@ disconnect(struct lane *l)
 static bool
 pause_unless_stopping(struct lane *l, int64_t ms)
 {
-	struct timespec until;
+	int64_t until_ns = clock_mono(clock_system()) + ms * NS_PER_MS;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(ms * NS_PER_MS);
-	until.tv_sec += until.tv_nsec / NS_PER_SEC;
-	until.tv_nsec %= NS_PER_SEC;
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	if (!atomic_load(&l->stopping) && ms > 0)
-		pthread_cond_timedwait(&l->changed, &l->lock, &until);
-	pthread_mutex_unlock(&l->lock);
+		(void)lock_wait_until(&l->lock, &l->changed, until_ns);
+	lock_give(&l->lock);
 	return !atomic_load(&l->stopping);
 }
 
@@ -485,9 +481,9 @@ run(void *arg)
 	struct lane *l = arg;
 	bool connected = true;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	l->self = pthread_self();
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 	while (pause_unless_stopping(l, connected ? 0 : RETRY_MS)) {
 		connected = connect_lane(l);
 		if (!connected)
@@ -527,7 +523,7 @@ free_lane(struct lane *l)
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
 	pthread_cond_destroy(&l->changed);
-	pthread_mutex_destroy(&l->lock);
+	lock_destroy(&l->lock);
 	free(l->queue.list);
 	free(l->spare.list);
 	free(l->inbox);
@@ -539,7 +535,6 @@ lane_new(struct lane **out, natsOptions *options, const char *inbox, struct rpc_
     const struct lane_events *events)
 {
 	struct lane *l = calloc(1, sizeof(*l));
-	pthread_condattr_t attr;
 	int err = 0;
 
 	if (l == NULL)
@@ -547,11 +542,8 @@ lane_new(struct lane **out, natsOptions *options, const char *inbox, struct rpc_
 	l->events = *events;
 	l->spent = spent;
 	l->options = options;
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_init(&l->lock, LOCK_LANE);
+	lock_cond_init(&l->changed);
 	l->inbox = strdup(inbox);
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->inbox == NULL || l->wake_fd < 0 || set_options(l) != NATS_OK)
@@ -571,9 +563,9 @@ lane_renew(struct lane *l)
 {
 	atomic_store(&l->gone, true);
 	wake(l);
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	pthread_cond_broadcast(&l->changed);
-	pthread_mutex_unlock(&l->lock);
+	lock_give(&l->lock);
 }
 
 void

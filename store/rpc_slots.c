@@ -7,22 +7,22 @@ void
 slots_init(struct slots *t)
 {
 	*t = (struct slots){ .sweep_ns = INT64_MAX };
-	pthread_mutex_init(&t->lock, NULL);
+	lock_init(&t->lock, LOCK_SLOTS);
 }
 
 void
 slots_free(struct slots *t)
 {
-	pthread_mutex_destroy(&t->lock);
+	lock_destroy(&t->lock);
 	free(t->list);
 }
 
 void
 slots_close(struct slots *t)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	t->closed = true;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 }
 
 static int
@@ -46,7 +46,7 @@ slots_take(struct slots *t, uint32_t *index, uint32_t *generation)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	if (t->closed)
 		err = -ENOTCONN;
 	else if (t->first_free == 0)
@@ -56,23 +56,23 @@ slots_take(struct slots *t, uint32_t *index, uint32_t *generation)
 		t->first_free = t->list[*index].next_free;
 		*generation = t->list[*index].generation;
 	}
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return err;
 }
 
 void
 slots_return(struct slots *t, uint32_t index)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	t->list[index].next_free = t->first_free;
 	t->first_free = index + 1;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 }
 
 bool
 slots_fill(struct slots *t, uint32_t index, const struct slot *request)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	struct slot *s = &t->list[index];
 	uint32_t generation = s->generation;
 	*s = *request;
@@ -80,7 +80,7 @@ slots_fill(struct slots *t, uint32_t index, const struct slot *request)
 	bool arm = request->deadline_ns < t->sweep_ns;
 	if (arm)
 		t->sweep_ns = request->deadline_ns;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return arm;
 }
 
@@ -99,9 +99,9 @@ release_locked(struct slots *t, uint32_t index, uint32_t generation, struct slot
 bool
 slots_release(struct slots *t, uint32_t index, uint32_t generation, struct slot *held)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	bool held_it = release_locked(t, index, generation, held);
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return held_it;
 }
 
@@ -110,20 +110,20 @@ slots_take_any(struct slots *t, uint32_t *from, slot_predicate holds, const void
 {
 	bool found = false;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	for (; *from < t->count && !found; ++*from)
 		if (t->list[*from].fn != NULL && holds(&t->list[*from], arg))
 			found = release_locked(t, *from, t->list[*from].generation, held);
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return found;
 }
 
 bool
 slots_sweep_is_due(struct slots *t, int64_t now_ns)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	bool is_due = now_ns >= t->sweep_ns;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return is_due;
 }
 
@@ -132,12 +132,12 @@ slots_next_sweep(struct slots *t)
 {
 	int64_t next = INT64_MAX;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	for (uint32_t i = 0; i < t->count; i++)
 		if (t->list[i].fn != NULL && t->list[i].deadline_ns < next)
 			next = t->list[i].deadline_ns;
 	t->sweep_ns = t->closed ? INT64_MAX : next;
 	next = t->sweep_ns;
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return next;
 }

@@ -7,10 +7,10 @@
 #ifndef AETHER_STORE_RPC_SLOTS_H
 #define AETHER_STORE_RPC_SLOTS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lock.h"
 #include "rpc.h"
 #include "rpc_lane.h"
 
@@ -25,7 +25,7 @@ struct slot {
 };
 
 struct slots {
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct slot *list;
 	uint32_t count;

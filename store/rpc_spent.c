@@ -13,7 +13,7 @@ void
 rpc_spent_init(struct rpc_spent *s)
 {
 	*s = (struct rpc_spent){ 0 };
-	pthread_mutex_init(&s->lock, NULL);
+	lock_init(&s->lock, LOCK_SPENT);
 }
 
 void
@@ -26,14 +26,14 @@ rpc_spent_add(struct rpc_spent *s, natsMsg *msg)
 		natsMsg_Destroy(msg);
 		return;
 	}
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->messages[s->count++] = msg;
 	if (s->count == SPENT_MAX) {
 		count = s->count;
 		memcpy(full, s->messages, sizeof(full));
 		s->count = 0;
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	destroy(full, count);
 }
 
@@ -41,5 +41,5 @@ void
 rpc_spent_free(struct rpc_spent *s)
 {
 	destroy(s->messages, s->count);
-	pthread_mutex_destroy(&s->lock);
+	lock_destroy(&s->lock);
 }

@@ -9,14 +9,15 @@
 #define AETHER_STORE_RPC_SPENT_H
 
 #include <nats/nats.h>
-#include <pthread.h>
+
+#include "lock.h"
 
 /* Messages kept at most, and the longest payload of one that is: together the memory that may wait here. */
 #define SPENT_MAX 32
 #define SPENT_BYTES_MAX 4096
 
 struct rpc_spent {
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	natsMsg *messages[SPENT_MAX];
 	unsigned count;

@@ -3,19 +3,7 @@
  * locate.c, fetch.c, readahead.c, append.c, append_queue.c,
  * append_answer.c, dedup.c. Nobody else includes this.
  *
- * Locks of the store and what is below it, lowest rank first; one may be taken while holding only those of lower number (lock.h has
- * the same order, which debug builds check):
- *   1  store.lock         the table of actors and their counts, what is known of namespaces, the conflicts, the list of
- *                         what reads ahead, who lingers
- *   2  actor.lock         what this node knows of one actor, what reads ahead in it, and its queue of appends
- *   3  cache_file.lock    an actor's cached blocks (cache.c)
- *   4  cache.lock         the list of all blocks (cache.c)
- *   5  indexes.lock       the table of indexes and their counts, the listener (index.c)
- *   6  index.lock         one index (index.c)
- *   7  the backend's own  (memory.c, js_state.h, js_watch.c, rpc.c), one at a time
- *   8  leaves: rpc_spent.lock, slots.lock (rpc_slots.c), lane.lock (rpc_lane.c; also taken inside nats.c's own), timer.lock,
- *      quota.lock; and those of who waits for an answer (wait.c, rpc_call.c), not taken while anything is held
- * None is held across a call of the backend, a callback or done, but for cache.c, which calls nobody.
+ * In which order their locks are taken, and others below them: lock.h.
  */
 #ifndef AETHER_STORE_STATE_H
 #define AETHER_STORE_STATE_H
@@ -29,6 +17,7 @@
 #include "cache.h"
 #include "clock.h"
 #include "dedup.h"
+#include "lock.h"
 #include "logger.h"
 #include "quota.h"
 #include "store.h"
@@ -51,7 +40,7 @@ struct store {
 	struct quota room;    /* bytes that are answered and not stored yet */
 	atomic_bool sweeping; /* somebody will look for those that have waited too long for the window */
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	struct table actors;
 	struct table namespaces; /* struct known_ns */
@@ -72,7 +61,7 @@ struct actor {
 	size_t refs; /* guarded by store.lock */
 	struct cache_file file;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	/* Guarded by lock. */
 	bool known;          /* head says what was true at head_at_ns, or later */
 	bool broken;         /* the last record is not one of ours; head is the end of what holds */

@@ -51,8 +51,8 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	quota_init(&s->window, APPEND_WINDOW);
 	quota_init(&s->room, APPEND_STORE_BYTES);
 	atomic_init(&s->sweeping, false);
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->idle, NULL);
+	lock_init(&s->lock, LOCK_STORE);
+	lock_cond_init(&s->idle);
 	*out = s;
 	return 0;
 fail_worker:
@@ -85,10 +85,10 @@ store_free(struct store *s)
 
 	if (s == NULL)
 		return;
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	while (s->appends > 0)
-		pthread_cond_wait(&s->idle, &s->lock);
-	pthread_mutex_unlock(&s->lock);
+		lock_wait(&s->lock, &s->idle);
+	lock_give(&s->lock);
 	indexes_stop(s->indexes);
 	readahead_end_all(s);
 	timer_free(s->pump);
@@ -105,7 +105,7 @@ store_free(struct store *s)
 	for (size_t i = 0; i < STORE_CONFLICTS; i++)
 		free_conflict(s->conflicts[i]);
 	pthread_cond_destroy(&s->idle);
-	pthread_mutex_destroy(&s->lock);
+	lock_destroy(&s->lock);
 	free(s);
 }
 
@@ -154,13 +154,13 @@ known_ns_locked(struct store *s, const char *ns)
 static void
 forget_ns(struct store *s, const char *ns)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct known_ns *known = known_ns_locked(s, ns);
 	if (known != NULL) {
 		table_remove(&s->namespaces, &known->link);
 		free(known);
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }
 
 static void
@@ -168,7 +168,7 @@ learn_ns(struct store *s, const char *ns, const struct ns_info *info, int64_t as
 {
 	size_t size = strlen(ns) + 1;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct known_ns *known = known_ns_locked(s, ns);
 	if (known == NULL && (known = malloc(sizeof(*known) + size)) != NULL) {
 		memcpy(known->name, ns, size);
@@ -182,7 +182,7 @@ learn_ns(struct store *s, const char *ns, const struct ns_info *info, int64_t as
 		known->info = *info;
 		known->at_ns = asked_ns;
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }
 
 int
@@ -246,14 +246,14 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 	struct ns_info before = { 0 };
 	int err;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct known_ns *known = known_ns_locked(s, ns);
 	known_at_all = known != NULL;
 	if (known_at_all) {
 		before = known->info;
 		fresh_enough = now - known->at_ns < max_age_ns;
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	if (known_at_all && (fresh_enough || (stale_ok && away(s)))) {
 		*info = before;
 		return 0;
@@ -295,20 +295,20 @@ store_limits(struct store *s, struct backend_limits *limits)
 	bool is_away = away(s), good;
 	int err;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	*limits = s->limits;
 	good = s->limits_at_ns != 0 && (is_away || now - s->limits_at_ns < LIMITS_MAX_AGE_NS);
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	if (good)
 		return 0;
 	do
 		err = s->backend->ops->limits(s->backend, at.deadline_ns, limits);
 	while (attempt_again(&at, &err));
 	if (err == 0) {
-		pthread_mutex_lock(&s->lock);
+		lock_take(&s->lock);
 		s->limits = *limits;
 		s->limits_at_ns = now;
-		pthread_mutex_unlock(&s->lock);
+		lock_give(&s->lock);
 	}
 	return err;
 }
@@ -348,11 +348,11 @@ store_add_conflict(struct store *s, const struct actor *a, const struct conflict
 		free_conflict(entry);
 		return;
 	}
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	struct conflict_entry **slot = &s->conflicts[s->conflicts_added++ % STORE_CONFLICTS];
 	struct conflict_entry *oldest = *slot;
 	*slot = entry;
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 	free_conflict(oldest);
 }
 
@@ -381,7 +381,7 @@ concerns(const struct conflict_entry *c, const char *ns, const char *actor)
 void
 store_conflicts(struct store *s, const char *ns, const char *actor, struct buf *out)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	for (size_t i = 0; i < STORE_CONFLICTS; i++) {
 		const struct conflict_entry *c = s->conflicts[(s->conflicts_added + i) % STORE_CONFLICTS];
 		if (concerns(c, ns, actor)) {
@@ -389,13 +389,13 @@ store_conflicts(struct store *s, const char *ns, const char *actor, struct buf *
 			buf_putc(out, '\n');
 		}
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }
 
 void
 store_conflict_last(struct store *s, const char *ns, const char *actor, struct buf *out)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	for (size_t i = 1; i <= STORE_CONFLICTS; i++) {
 		const struct conflict_entry *c = s->conflicts[(s->conflicts_added - i) % STORE_CONFLICTS];
 		if (concerns(c, ns, actor)) {
@@ -403,5 +403,5 @@ store_conflict_last(struct store *s, const char *ns, const char *actor, struct b
 			break;
 		}
 	}
-	pthread_mutex_unlock(&s->lock);
+	lock_give(&s->lock);
 }

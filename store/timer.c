@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "lock.h"
+
 struct due {
 	int64_t at_ns;
 	void (*fn)(void *arg);
@@ -14,7 +16,7 @@ struct due {
 struct timer {
 	const struct clock *clock;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards all below; nothing is called with it held */
+	struct lock lock; /* guards all below; nothing is called with it held */
 	pthread_cond_t wake;
 	struct due *heap; /* heap[0] is due first */
 	size_t count;
@@ -54,35 +56,23 @@ pop_first(struct timer *t)
 	return first;
 }
 
-static void
-wait_locked(struct timer *t)
-{
-	if (t->count == 0) {
-		pthread_cond_wait(&t->wake, &t->lock);
-		return;
-	}
-	int64_t at = t->heap[0].at_ns;
-	struct timespec until = { .tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC };
-	pthread_cond_timedwait(&t->wake, &t->lock, &until);
-}
-
 static void *
 run(void *arg)
 {
 	struct timer *t = arg;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	while (t->count > 0 || !t->stopping) {
 		if (t->count == 0 || (!t->stopping && t->heap[0].at_ns > clock_mono(t->clock))) {
-			wait_locked(t);
+			(void)lock_wait_until(&t->lock, &t->wake, t->count == 0 ? INT64_MAX : t->heap[0].at_ns);
 			continue;
 		}
 		struct due due = pop_first(t);
-		pthread_mutex_unlock(&t->lock);
+		lock_give(&t->lock);
 		due.fn(due.arg);
-		pthread_mutex_lock(&t->lock);
+		lock_take(&t->lock);
 	}
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return NULL;
 }
 
@@ -90,20 +80,16 @@ int
 timer_new(struct timer **out, const struct clock *clock)
 {
 	struct timer *t = calloc(1, sizeof(*t));
-	pthread_condattr_t attr;
 
 	if (t == NULL)
 		return -ENOMEM;
 	t->clock = clock;
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_init(&t->lock, LOCK_TIMER);
+	lock_cond_init(&t->wake);
 	int err = pthread_create(&t->thread, NULL, run, t);
 	if (err != 0) {
 		pthread_cond_destroy(&t->wake);
-		pthread_mutex_destroy(&t->lock);
+		lock_destroy(&t->lock);
 		free(t);
 		return -err;
 	}
@@ -116,7 +102,7 @@ timer_at(struct timer *t, int64_t at_ns, void (*fn)(void *arg), void *arg)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	if (t->count == t->cap) {
 		size_t cap = t->cap == 0 ? 64 : t->cap * 2;
 		struct due *heap = realloc(t->heap, cap * sizeof(*heap));
@@ -132,7 +118,7 @@ timer_at(struct timer *t, int64_t at_ns, void (*fn)(void *arg), void *arg)
 	if (t->heap[0].fn == fn && t->heap[0].arg == arg)
 		pthread_cond_signal(&t->wake);
 out_unlock:
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	return err;
 }
 
@@ -141,13 +127,13 @@ timer_free(struct timer *t)
 {
 	if (t == NULL)
 		return;
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 	t->stopping = true;
 	pthread_cond_signal(&t->wake);
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 	pthread_join(t->thread, NULL);
 	pthread_cond_destroy(&t->wake);
-	pthread_mutex_destroy(&t->lock);
+	lock_destroy(&t->lock);
 	free(t->heap);
 	free(t);
 }

@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "lock.h"
+
 struct waiter {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t wake;
 	bool done;
 	int err;
@@ -16,30 +18,30 @@ struct waiter {
 static void
 waiter_init(struct waiter *w)
 {
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->wake, NULL);
+	lock_init(&w->lock, LOCK_WAITER);
+	lock_cond_init(&w->wake);
 }
 
 static void
 waiter_done(struct waiter *w, int err)
 {
 	/* Signalled under the lock: the waiter lies on the other thread's stack and goes away once that thread can go on. */
-	pthread_mutex_lock(&w->lock);
+	lock_take(&w->lock);
 	w->err = err;
 	w->done = true;
 	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->lock);
+	lock_give(&w->lock);
 }
 
 static int
 waiter_wait(struct waiter *w)
 {
-	pthread_mutex_lock(&w->lock);
+	lock_take(&w->lock);
 	while (!w->done)
-		pthread_cond_wait(&w->wake, &w->lock);
-	pthread_mutex_unlock(&w->lock);
+		lock_wait(&w->lock, &w->wake);
+	lock_give(&w->lock);
 	pthread_cond_destroy(&w->wake);
-	pthread_mutex_destroy(&w->lock);
+	lock_destroy(&w->lock);
 	return w->err;
 }
 

@@ -2,7 +2,6 @@
 #undef LOCK_CHECKS
 #define LOCK_CHECKS 1
 
-#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -11,17 +10,19 @@
 #include "../../store/lock.h"
 #include "check.h"
 
-static struct lock store, actor, other_actor, leaf, alone;
-static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static struct lock store, index_lock, actor, other_actor, cache_file, timer;
+static pthread_cond_t cond;
 
 static void
 init(void)
 {
 	lock_init(&store, LOCK_STORE);
+	lock_init(&index_lock, LOCK_INDEX);
 	lock_init(&actor, LOCK_ACTOR);
 	lock_init(&other_actor, LOCK_ACTOR);
-	lock_init(&leaf, LOCK_LEAF);
-	lock_init(&alone, LOCK_ALONE);
+	lock_init(&cache_file, LOCK_CACHE_FILE);
+	lock_init(&timer, LOCK_TIMER);
+	lock_cond_init(&cond);
 }
 
 /* Does fn abort, saying so? In a process of its own. */
@@ -57,19 +58,20 @@ check_stops(void (*fn)(void), const char *message)
 
 TEST(the_right_order_passes)
 {
-	struct timespec past = { 0, 0 };
-
 	init();
 	for (int i = 0; i < 100; i++) {
 		lock_take(&store);
 		lock_take(&actor);
-		lock_take(&leaf);
+		lock_take(&timer);
 		lock_give(&actor); /* in any order */
 		lock_give(&store);
-		lock_give(&leaf);
-		lock_take(&alone);
-		CHECK_EQ_INT(lock_wait_until(&alone, &cond, &past), ETIMEDOUT);
-		lock_give(&alone);
+		lock_give(&timer);
+		lock_take(&actor); /* also without those above it */
+		lock_take(&cache_file);
+		lock_give(&cache_file);
+		lock_give(&actor);
+		lock_take(&index_lock);
+		lock_give(&index_lock);
 	}
 }
 
@@ -82,16 +84,56 @@ TEST(one_that_is_only_tried_may_have_any_rank)
 	CHECK(!lock_try(&store));
 	lock_give(&other_actor);
 	lock_give(&store);
-	lock_take(&leaf);
-	lock_give(&leaf);
+	lock_take(&timer);
+	lock_give(&timer);
 	lock_give(&actor);
+}
+
+TEST(a_wait_ends_at_its_time)
+{
+	const int64_t wait_ns = 5 * NS_PER_MS;
+
+	init();
+	lock_take(&index_lock);
+	int64_t until_ns = clock_mono(clock_system()) + wait_ns;
+	while (lock_wait_until(&index_lock, &cond, until_ns))
+		;
+	CHECK(clock_mono(clock_system()) >= until_ns);
+	CHECK(!lock_wait_until(&index_lock, &cond, 0));
+	lock_give(&index_lock);
+}
+
+static void *
+wake(void *arg)
+{
+	bool *woken = arg;
+
+	lock_take(&index_lock);
+	*woken = true;
+	pthread_cond_signal(&cond);
+	lock_give(&index_lock);
+	return NULL;
+}
+
+TEST(a_wait_for_ever_ends_when_it_is_woken)
+{
+	pthread_t thread;
+	bool woken = false;
+
+	init();
+	lock_take(&index_lock);
+	REQUIRE(pthread_create(&thread, NULL, wake, &woken) == 0);
+	while (!woken)
+		CHECK(lock_wait_until(&index_lock, &cond, INT64_MAX));
+	lock_give(&index_lock);
+	pthread_join(thread, NULL);
 }
 
 static void
 backwards(void)
 {
+	lock_take(&cache_file);
 	lock_take(&actor);
-	lock_take(&store);
 }
 
 static void
@@ -109,24 +151,25 @@ twice(void)
 }
 
 static void
-below_a_leaf(void)
+outermost_within(void)
 {
-	lock_take(&leaf);
-	lock_take(&alone);
+	lock_take(&actor);
+	lock_take(&store);
 }
 
+/* Though it would be in order. */
 static void
-not_alone(void)
+two_outermost(void)
 {
 	lock_take(&store);
-	lock_take(&alone);
+	lock_take(&index_lock);
 }
 
 static void
 behind_a_tried_one(void)
 {
 	lock_take(&store);
-	(void)lock_try(&leaf);
+	(void)lock_try(&timer);
 	lock_take(&actor);
 }
 
@@ -152,17 +195,17 @@ gives_what_it_has_not(void)
 
 TEST(the_wrong_order_aborts)
 {
-	check_stops(backwards, "taking \"store\" while holding \"actor\"");
-	check_stops(two_of_a_rank, "taking \"actor\" while holding \"actor\"");
-	check_stops(twice, "taking again \"store\"");
-	check_stops(below_a_leaf, "taking \"alone\" while holding \"leaf\"");
-	check_stops(not_alone, "taking \"alone\" while holding \"store\"");
-	check_stops(behind_a_tried_one, "taking \"actor\" while holding \"leaf\"");
+	check_stops(backwards, "taking LOCK_ACTOR while holding LOCK_CACHE_FILE");
+	check_stops(two_of_a_rank, "taking LOCK_ACTOR while holding LOCK_ACTOR");
+	check_stops(twice, "taking again LOCK_STORE");
+	check_stops(outermost_within, "taking LOCK_STORE while holding LOCK_ACTOR");
+	check_stops(two_outermost, "taking LOCK_INDEX while holding LOCK_STORE");
+	check_stops(behind_a_tried_one, "taking LOCK_ACTOR while holding LOCK_TIMER");
 }
 
 TEST(a_wait_with_another_lock_aborts)
 {
-	check_stops(waits_with_another, "waiting \"actor\" while holding \"store\"");
+	check_stops(waits_with_another, "waiting with LOCK_ACTOR while holding LOCK_STORE");
 	check_stops(waits_without, "waiting with a lock that this thread does not hold");
 }
 
@@ -171,5 +214,6 @@ TEST(to_give_what_one_does_not_hold_aborts)
 	check_stops(gives_what_it_has_not, "does not hold");
 }
 
-TESTS(T(the_right_order_passes), T(one_that_is_only_tried_may_have_any_rank), T(the_wrong_order_aborts),
-    T(a_wait_with_another_lock_aborts), T(to_give_what_one_does_not_hold_aborts))
+TESTS(T(the_right_order_passes), T(one_that_is_only_tried_may_have_any_rank), T(a_wait_ends_at_its_time),
+    T(a_wait_for_ever_ends_when_it_is_woken), T(the_wrong_order_aborts), T(a_wait_with_another_lock_aborts),
+    T(to_give_what_one_does_not_hold_aborts))
