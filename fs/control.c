@@ -49,12 +49,15 @@ text_version(struct fs_env *env, const struct node *n, struct buf *out)
 
 /* .aether/status */
 static void
-put_nats(cJSON *status, const struct backend_status *s)
+put_nats(cJSON *status, struct fs_env *env, const struct backend_status *s)
 {
 	cJSON *nats = cJSON_AddObjectToObject(status, "nats");
+	char url[256];
 
+	store_url(env->store, url, sizeof(url));
 	cJSON_AddBoolToObject(nats, "connected", s->connected);
-	cJSON_AddStringToObject(nats, "url", s->url);
+	cJSON_AddBoolToObject(nats, "silent", s->silent);
+	cJSON_AddStringToObject(nats, "url", url);
 	cJSON_AddNumberToObject(nats, "reconnects", (double)s->reconnects);
 }
 
@@ -87,7 +90,7 @@ text_status(struct fs_env *env, const struct node *n, struct buf *out)
 	cJSON_AddStringToObject(status, "mountpoint", env->options.mountpoint);
 	cJSON_AddStringToObject(status, "version", env->options.version);
 	cJSON_AddStringToObject(status, "store", store_backend_name(env->store));
-	put_nats(status, &nats);
+	put_nats(status, env, &nats);
 	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
 	cJSON_AddStringToObject(status, "commit", env->options.commit_async ? "async" : "sync");
 	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);

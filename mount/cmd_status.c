@@ -96,12 +96,13 @@ static void
 print_nats(const cJSON *nats)
 {
 	const bool connected = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(nats, "connected"));
+	const bool silent = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(nats, "silent"));
 	const char *url = text_of(nats, "url");
 
 	/* The memory store has no URL; JetStream has none while it is away. */
 	if (url[0] == '\0' && connected)
 		return;
-	printf("  nats         %s%s%s", url, url[0] != '\0' ? ", " : "", connected ? "connected" : "NOT CONNECTED");
+	printf("  nats         %s%s%s", url, url[0] != '\0' ? ", " : "", !connected ? "NOT CONNECTED" : silent ? "connected, DOES NOT ANSWER" : "connected");
 	if (number_of(nats, "reconnects") > 0)
 		printf(", %.0f reconnects", number_of(nats, "reconnects"));
 	putchar('\n');

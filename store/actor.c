@@ -162,16 +162,16 @@ indexed_head(struct actor *a, struct head *head)
 	return true;
 }
 
-/* once: whoever asks has something to say without an answer, so a server that is lost or hangs is not waited for. */
+/* dispensable: whoever asks has something to say without an answer. */
 static int
-ask_head(struct actor *a, struct backend_get g, bool once, struct owned_record *last)
+ask_head(struct actor *a, struct backend_get g, bool dispensable, struct owned_record *last)
 {
 	struct store *s = a->store;
 	int err;
 
-	if (!once)
+	if (!dispensable)
 		return wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), last);
-	wait_get_many(s->backend, actor_full_name(a), &g, 1, wait_attempt_deadline(s->clock, store_deadline(s)), last, &err);
+	wait_get_many(s->backend, actor_full_name(a), &g, 1, store_short_deadline(s), last, &err);
 	return err;
 }
 

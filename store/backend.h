@@ -53,10 +53,10 @@ struct backend_limits {
 	uint64_t max_bytes;   /* storage limit; UINT64_MAX: none */
 };
 
-/* How the backend is doing, for the status view. Texts are NUL-terminated, empty where they do not apply. */
+/* How the backend is doing. */
 struct backend_status {
 	bool connected;
-	char url[256]; /* without credentials */
+	bool silent; /* connected, but a question had no answer in its time, and nothing has been heard since it was asked */
 	uint64_t reconnects;
 	uint64_t payload_max; /* as in backend_limits */
 };
@@ -173,8 +173,10 @@ struct backend_ops {
 
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
 
-	/* These three never block on the network. */
+	/* These four never block on the network. */
 	void (*status)(struct backend *, struct backend_status *status);
+	/* Where it is connected to, without credentials, NUL-terminated; empty if it is not. NULL where there is no such thing. */
+	void (*url)(struct backend *, char *out, size_t size);
 	/* Is there a connection? If so and fn is not NULL, fn is not called; if not, fn is called once, when there is one again or at
 	 * the deadline, whichever is first. */
 	bool (*wait)(struct backend *, int64_t deadline_ns, void (*fn)(void *arg), void *arg);

@@ -355,10 +355,19 @@ jetstream_status(struct backend *b, struct backend_status *status)
 	struct jetstream *js = js_of(b);
 
 	*status = (struct backend_status){ .connected = rpc_connected(js->rpc),
+		.silent = rpc_is_silent(js->rpc),
 		.reconnects = rpc_reconnects(js->rpc),
 		.payload_max = payload_max(js) };
-	if (status->connected)
-		js_options_shown_url(rpc_connection(js->rpc), status->url, sizeof(status->url));
+}
+
+static void
+jetstream_url(struct backend *b, char *out, size_t size)
+{
+	struct jetstream *js = js_of(b);
+
+	out[0] = '\0';
+	if (rpc_connected(js->rpc))
+		js_options_shown_url(rpc_connection(js->rpc), out, size);
 }
 
 static bool
@@ -407,6 +416,7 @@ static const struct backend_ops jetstream_ops = {
 	.watch_stop = js_watch_stop,
 	.limits = jetstream_limits,
 	.status = jetstream_status,
+	.url = jetstream_url,
 	.wait = jetstream_wait,
 	.after = jetstream_after,
 	.free = jetstream_free,

@@ -40,6 +40,8 @@ struct rpc {
 	void *on_disconnect_arg;
 	atomic_bool connected;
 	atomic_uint_fast64_t reconnects;
+	atomic_uint_fast64_t heard; /* counts the replies */
+	atomic_bool silent;         /* as rpc_is_silent */
 	struct rpc_spent spent;
 	struct slots slots;
 
@@ -98,6 +100,18 @@ fail_slots(struct rpc *r, slot_predicate holds, const void *arg, int err)
 }
 
 static void
+fail_due(struct rpc *r, int64_t now)
+{
+	struct slot held;
+
+	for (uint32_t from = 0; slots_take_any(&r->slots, &from, slot_is_due, &now, &held);) {
+		if (held.heard == atomic_load(&r->heard))
+			atomic_store(&r->silent, true);
+		end_request(r, &held, false, -ETIMEDOUT, NULL);
+	}
+}
+
+static void
 sweep(void *arg)
 {
 	struct rpc *r = arg;
@@ -106,7 +120,7 @@ sweep(void *arg)
 	/* Another has been here since this one was armed, and has armed the next. */
 	if (!slots_sweep_is_due(&r->slots, now))
 		return;
-	fail_slots(r, slot_is_due, &now, -ETIMEDOUT);
+	fail_due(r, now);
 	int64_t next = slots_next_sweep(&r->slots);
 	if (next != INT64_MAX && timer_at(r->timer, next, sweep, r) != 0)
 		log_error(r->lg, "out of memory: requests may end late");
@@ -224,6 +238,9 @@ hand_on_reply(void *arg, natsMsg *msg)
 	uint32_t way, index, generation;
 	bool on_lane = strncmp(at, ".l.", 3) == 0;
 
+	atomic_fetch_add(&r->heard, 1);
+	if (atomic_load(&r->silent))
+		atomic_store(&r->silent, false);
 	at += 2;
 	if ((on_lane && !get_number(&at, &way)) || !get_number(&at, &index) || !get_number(&at, &generation) || *at != '\0' ||
 	    !slots_release(&r->slots, index, generation, &held))
@@ -279,6 +296,7 @@ on_reconnected(natsConnection *nc, void *closure)
 	lock_take(&r->lock);
 	atomic_store(&r->connected, true);
 	lock_give(&r->lock);
+	atomic_store(&r->silent, false);
 	log_info(r->lg, "connected to NATS again");
 	call_all_waiting(r);
 }
@@ -453,6 +471,8 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	r->on_disconnect_arg = options->arg;
 	slots_init(&r->slots);
 	atomic_init(&r->connected, false);
+	atomic_init(&r->heard, 0);
+	atomic_init(&r->silent, false);
 	lock_init(&r->lock, LOCK_RPC);
 	lock_cond_init(&r->closing);
 	rpc_spent_init(&r->spent);
@@ -583,7 +603,7 @@ void
 rpc_request(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
     size_t size, int64_t deadline_ns, rpc_fn fn, void *arg)
 {
-	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns };
+	struct slot request = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns, .heard = atomic_load(&r->heard) };
 	uint32_t index, generation;
 
 	/* nats.c would keep it for later, and later it may not be wanted any more. */
@@ -598,6 +618,12 @@ bool
 rpc_connected(struct rpc *r)
 {
 	return atomic_load(&r->connected);
+}
+
+bool
+rpc_is_silent(struct rpc *r)
+{
+	return atomic_load(&r->silent) && atomic_load(&r->connected);
 }
 
 uint64_t

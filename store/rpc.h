@@ -72,6 +72,8 @@ int rpc_call(struct rpc *r, const char *subject, const struct rpc_header *header
 bool rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg);
 
 bool rpc_connected(struct rpc *r);
+/* Connected, but a request had no answer by its deadline, and nothing has been heard since it was sent. */
+bool rpc_is_silent(struct rpc *r);
 uint64_t rpc_reconnects(struct rpc *r);
 int64_t rpc_max_payload(struct rpc *r);
 

@@ -18,6 +18,7 @@ struct slot {
 	rpc_fn fn; /* NULL: free, or taken for a request that is still being put together */
 	void *arg;
 	int64_t deadline_ns;
+	uint64_t heard; /* replies so far when it was sent */
 	uint64_t subject_hash;
 	uint32_t generation;
 	uint32_t next_free;

@@ -91,6 +91,12 @@ store_deadline(const struct store *s)
 }
 
 /*
+ * The same for one whose asker has something to say without an answer: it is tried once, and a server that is silent is not given
+ * long.
+ */
+int64_t store_short_deadline(struct store *s);
+
+/*
  * Take what the backend said of the actor's last record. fresh: the answer may not lag behind; asked_ns: when the question was
  * sent; seen_seq: head.seq then. r NULL: there is none.
  * Returns true if r is foreign and the end of the part that holds has to be found (actor_find_end).

@@ -11,6 +11,7 @@
 #include "state.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
+#define SILENT_ATTEMPT_NS (50 * NS_PER_MS)
 
 struct known_ns {
 	struct table_link link;
@@ -107,6 +108,17 @@ store_free(struct store *s)
 	pthread_cond_destroy(&s->idle);
 	lock_destroy(&s->lock);
 	free(s);
+}
+
+int64_t
+store_short_deadline(struct store *s)
+{
+	struct backend_status status;
+
+	s->backend->ops->status(s->backend, &status);
+	if (status.silent)
+		return clock_mono(s->clock) + SILENT_ATTEMPT_NS;
+	return wait_attempt_deadline(s->clock, store_deadline(s));
 }
 
 /* Calls that are tried again while there is no connection */
@@ -258,17 +270,17 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 		*info = before;
 		return 0;
 	}
+	bool dispensable = known_at_all && stale_ok;
 	do
-		err = s->backend->ops->ns_info(s->backend, ns, at.deadline_ns, info);
-	while (attempt_again(&at, &err));
+		err = s->backend->ops->ns_info(s->backend, ns, dispensable ? store_short_deadline(s) : at.deadline_ns, info);
+	while (!dispensable && attempt_again(&at, &err));
 	if ((err == 0 && known_at_all && info->created_us != before.created_us) || err == -ENOENT)
 		index_gone(s, ns);
 	if (err == 0) {
 		learn_ns(s, ns, info, now);
 	} else if (err == -ENOENT) {
 		forget_ns(s, ns);
-	} else if (err == -ETIMEDOUT && known_at_all && stale_ok) {
-		/* A server that hangs is as good as away. */
+	} else if ((err == -ETIMEDOUT || err == -ENOTCONN) && dispensable) {
 		*info = before;
 		err = 0;
 	}
@@ -317,6 +329,14 @@ void
 store_status(struct store *s, struct backend_status *status)
 {
 	s->backend->ops->status(s->backend, status);
+}
+
+void
+store_url(struct store *s, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (s->backend->ops->url != NULL)
+		s->backend->ops->url(s->backend, out, size);
 }
 
 const char *

@@ -43,6 +43,7 @@ int store_ns_list(struct store *s, backend_name_fn fn, void *arg);
 /* Blocks; limits at most a second old, or older while NATS is away. */
 int store_limits(struct store *s, struct backend_limits *limits);
 void store_status(struct store *s, struct backend_status *status);
+void store_url(struct store *s, char *out, size_t size); /* as the backend's url */
 const char *store_backend_name(const struct store *s);
 const struct store_options *store_get_options(const struct store *s);
 

@@ -251,3 +251,20 @@ private_start() {
 	acknowledged_once "$D/$P/t/e"
 	mount_stop "$P"
 }
+
+@test "a server that hangs is waited for once, where what the node has will do" {
+	local fds=() fd i
+	for i in {1..8}; do
+		echo "$i" >>"$A-$i"
+		exec {fd}<"$A-$i"
+		cat <&"$fd" >"$D/read-$i"
+		fds+=("$fd")
+	done
+	eval "$(freeze)"
+	timeout $((2 * TIMEOUT)) bash -c 'for fd in "$@"; do cat <&"$fd"; done' _ "${fds[@]}"
+	assert_equal "$(jq .nats.silent "$M/.aether/status")" true
+	eval "$(thaw)"
+	wait_for 20 cat "$A-1"
+	assert_equal "$(jq .nats.silent "$M/.aether/status")" false
+	for fd in "${fds[@]}"; do exec {fd}<&-; done
+}
