@@ -57,40 +57,60 @@ js_message_headers(natsMsg *msg, struct record *r)
 		r->foreign = true;
 }
 
-/* Read the decimal number that ends at a dot or the text's end. */
-static bool
-token_number(const char *p, uint64_t *value)
-{
-	*value = 0;
-	if (*p < '0' || *p > '9')
-		return false;
-	for (; *p >= '0' && *p <= '9'; p++)
-		*value = *value * 10 + (uint64_t)(*p - '0');
-	return *p == '.' || *p == '\0';
-}
-
 /*
  * $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>, or with
  * <domain>.<account> before the stream, and perhaps more at the end (NATS' ADR-15).
  */
+#define TOKENS_SHORT 9
+#define TOKENS_LONG 11
+
+/* One pass, for this is done for every message: each token's value, if it is a decimal number; the count of tokens. */
+static size_t
+read_tokens(const char *p, uint64_t values[TOKENS_LONG], unsigned *numbers)
+{
+	size_t count = 0;
+	uint64_t value = 0;
+	bool number = false, other = false;
+
+	*numbers = 0;
+	for (;; p++) {
+		if (*p >= '0' && *p <= '9') {
+			value = value * 10 + (uint64_t)(*p - '0');
+			number = true;
+		} else if (*p != '.' && *p != '\0') {
+			other = true;
+		} else {
+			if (count < TOKENS_LONG) {
+				values[count] = value;
+				*numbers |= (number && !other ? 1U : 0U) << count;
+			}
+			count++;
+			value = 0;
+			number = other = false;
+			if (*p == '\0')
+				return count;
+		}
+	}
+}
+
 bool
 js_message_delivered(natsMsg *msg, struct js_delivered *d)
 {
-	const char *reply = natsMsg_GetReply(msg), *tokens[12];
-	size_t count = 0;
+	const char *reply = natsMsg_GetReply(msg);
+	uint64_t values[TOKENS_LONG];
+	unsigned numbers;
 
 	if (reply == NULL || strncmp(reply, "$JS.ACK.", 8) != 0)
 		return false;
-	for (const char *p = reply; p != NULL && count < 12; p = strchr(p, '.')) {
-		p += *p == '.' ? 1 : 0;
-		tokens[count++] = p;
-	}
-	size_t stream = count == 9 ? 2 : 4;
-	if (count != 9 && count < 11)
+	size_t count = read_tokens(reply, values, &numbers);
+	size_t stream = count == TOKENS_SHORT ? 2 : 4;
+	if (count != TOKENS_SHORT && count < TOKENS_LONG)
 		return false;
 	d->payload = (struct span){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
-	return token_number(tokens[stream + 3], &d->seq) && token_number(tokens[stream + 4], &d->consumer_seq) &&
-	       token_number(tokens[stream + 6], &d->pending);
+	d->seq = values[stream + 3];
+	d->consumer_seq = values[stream + 4];
+	d->pending = values[stream + 6];
+	return ((numbers >> stream) & 0x58) == 0x58;
 }
 
 void

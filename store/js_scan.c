@@ -240,6 +240,7 @@ scan_by_consumer(struct jetstream *js, struct actor_name name, const struct back
 {
 	struct scan s = { .js = js };
 	int64_t idle_since = clock_mono(js->clock);
+	bool idle = true;
 
 	int err = open_scan(&s, name, range, idle_since + 2 * idle_ns);
 	bool more = err == 0 && s.pending > 0;
@@ -248,10 +249,14 @@ scan_by_consumer(struct jetstream *js, struct actor_name name, const struct back
 		err = next_message(&s, &msg);
 		if (err == 0) {
 			err = hand_out(&s, msg, range->to_seq, fn, arg);
-			idle_since = clock_mono(js->clock);
+			idle = false;
 		} else if (err == -EAGAIN) {
+			int64_t now = clock_mono(js->clock);
+			/* Since the pause before this one, at most. */
+			idle_since = idle ? idle_since : now;
+			idle = true;
 			err = fn(arg, NULL);
-			if (err == 0 && clock_mono(js->clock) - idle_since >= idle_ns)
+			if (err == 0 && now - idle_since >= idle_ns)
 				err = -ETIMEDOUT;
 		}
 		natsMsg_Destroy(msg);
