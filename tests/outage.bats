@@ -230,9 +230,11 @@ private_start() {
 
 @test "SIGKILL of everything at once: all that was acknowledged is there" {
 	private_start
-	"$ERRNO_DO" load "$D/$P/t/e" all 300 100 once 2>"$D/acked.all" 3>&- &
+	"$ERRNO_DO" load "$D/$P/t/e" all 100000 100 once 2>"$D/acked.all" 3>&- &
+	writer=$!
 	wait_for 60 bash -c '[[ $(wc -l <"$0") -gt 100 ]]' "$D/acked.all"
 	kill_all "supervise.*$D/state" "nats-server.*$D/state" "aether mount $D/$P"
+	kill "$writer"
 	wait
 	mount_start -n "$P"
 	acknowledged_once "$D/$P/t/e"
