@@ -4,8 +4,7 @@
 load helper
 
 setup_file() {
-	NATS_CONF='max_payload: 16MB'
-	nats_start
+	NATS_CONF='max_payload: 16MB' nats_start
 	mount_start --nats "$NATS_URL" -o timeout=60
 	mkdir "$N"
 	ls "$N" >/dev/null
