@@ -109,7 +109,7 @@ exec_writer() {
 # piece TEXT BYTES: write it; BYTES are all that the writer has written then.
 piece() {
 	printf '%b' "$1" >&7
-	wait_for 5 grep -qx "wchar: $2" "/proc/$writer/io"
+	wait_for 30 grep -qx "wchar: $2" "/proc/$writer/io"
 }
 
 @test "a line that arrives in pieces is committed when its newline arrives" {
@@ -119,7 +119,7 @@ piece() {
 	piece 'c\nd' 5
 	assert_equal "$(version_of "$A") $(events "$A")" '1 abc'
 	exec 7>&-
-	wait_for 5 bash -c '[[ $(jq -r .data.text "$0" | xargs) == "abc d" ]]' "$A"
+	wait_for 30 bash -c '[[ $(jq -r .data.text "$0" | xargs) == "abc d" ]]' "$A"
 }
 
 @test "an unfinished last line is committed on close" {
@@ -232,10 +232,10 @@ piece() {
 
 @test "tail -f shows what is appended" {
 	echo before >>"$A"
-	timeout 20 tail -n +1 -f "$A" >"$D/followed" 3>&- &
-	wait_for 5 grep -q before "$D/followed"
+	timeout 100 tail -n +1 -f "$A" >"$D/followed" 3>&- &
+	wait_for 30 grep -q before "$D/followed"
 	for i in 1 2 3; do echo "line $i" >>"$A"; done
-	wait_for 10 grep -q 'line 3' "$D/followed"
+	wait_for 30 grep -q 'line 3' "$D/followed"
 	kill %1
 }
 

@@ -94,11 +94,11 @@ lines() {
 @test "tail -f follows from/N" {
 	echo one >>"$A"
 	echo two >>"$A"
-	tail -c +1 -f -s 0.05 "$C/from/2" >"$D/followed" 3>&- &
+	timeout 100 tail -c +1 -f -s 0.05 "$C/from/2" >"$D/followed" 3>&- &
 	local tail=$!
-	wait_for 5 grep -q two "$D/followed"
+	wait_for 30 grep -q two "$D/followed"
 	echo three >>"$A"
-	wait_for 5 grep -q three "$D/followed"
+	wait_for 30 grep -q three "$D/followed"
 	kill "$tail"
 	cmp "$D/followed" <(lines 2 3)
 }

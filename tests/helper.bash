@@ -112,7 +112,7 @@ mount_start() {
 	[[ " $*" == *" --nats"* || " $*" == *" --store"* || " $*" == *" --state-dir"* ]] || set -- --state-dir "$D/state" "$@"
 	mkdir -p "$dir" 2>/dev/null || true # a stale mountpoint cannot be made, and need not be
 	# The job of a daemon that was here before, and has died, may not have told yet.
-	[[ ! -e $dir.pid ]] || wait_for 10 test -s "$dir.rc"
+	[[ ! -e $dir.pid ]] || wait_for 30 test -s "$dir.rc"
 	rm -f "$dir.rc"
 	(
 		rc=0
@@ -129,7 +129,7 @@ mount_start() {
 mount_stop() {
 	local dir="$D/${1:-mnt}"
 	"$AETHER" umount "$dir"
-	wait_for 10 test -s "$dir.rc"
+	wait_for 30 test -s "$dir.rc"
 	[[ $(cat "$dir.rc") == 0 ]] || fail "the daemon ended with $(cat "$dir.rc"): $(tail "$dir.out" "$dir.log")"
 	sanitizer_reports
 }
@@ -138,7 +138,7 @@ mount_stop() {
 mount_kill() {
 	local dir="$D/${1:-mnt}"
 	kill -9 "$(cat "$dir.pid")"
-	wait_for 10 test -s "$dir.rc"
+	wait_for 30 test -s "$dir.rc"
 }
 
 sanitizer_reports() {
@@ -151,6 +151,7 @@ sanitizer_reports() {
 # Stop every mount of this file that still runs, then its own server.
 stop_all() {
 	local pid
+	[[ ! -e $D/nats/pid ]] || eval "$(thaw)"
 	for pid in "$D"/*.pid; do
 		[[ -e $pid && ! -s ${pid%.pid}.rc ]] || continue
 		mount_stop "$(basename "$pid" .pid)"
@@ -176,7 +177,7 @@ nats_start() {
 	echo $! >"$dir/pid"
 	disown
 	wait_for 20 compgen -G "$dir/*.ports" || fail "nats-server: $(tail "$dir/log")"
-	wait_for 5 jq -re '.nats[0]' "$dir"/*.ports
+	wait_for 20 jq -re '.nats[0]' "$dir"/*.ports
 	jq -r '.nats[0]' "$dir"/*.ports | sed 's/.*://' >"$dir/port"
 	NATS_URL="nats://127.0.0.1:$(cat "$dir/port")"
 	export NATS_URL
@@ -193,6 +194,13 @@ nats_kill() {
 
 nats_stop() {
 	nats_kill -TERM
+}
+
+# nats_back: whatever a test did to it, the file's own server is there, and the mount has found it.
+nats_back() {
+	[[ -e $D/nats/pid ]] || nats_start
+	eval "$(thaw)"
+	wait_for 60 touch "$N/alive"
 }
 
 # The processes of this test file whose command line matches, as the runner marks them.
@@ -218,6 +226,17 @@ freeze() {
 
 thaw() {
 	echo "kill -CONT $(cat "$D/nats/pid")"
+}
+
+# more_lines COUNT: so many lines more were acknowledged, in D/acked.*, than when asked before; or the writers, which are jobs, are done.
+more_lines() {
+	local now
+	now="$(cat "$D"/acked.* | wc -l)"
+	if ((now >= $(cat "$D/lines" 2>/dev/null || echo 0) + $1 || $(jobs -rp | wc -l) == 0)); then
+		echo "$now" >"$D/lines"
+	else
+		return 1
+	fi
 }
 
 # kill_all PATTERN...: kill -9 the processes of this test file that match, all at the same moment.

@@ -5,8 +5,8 @@ load helper
 
 setup_file() {
 	nats_start
-	mount_start --nats "$NATS_URL"
-	mount_start -n other --nats "$NATS_URL"
+	mount_start --nats "$NATS_URL" -o timeout=60
+	mount_start -n other --nats "$NATS_URL" -o timeout=60
 	export O="$D/other"
 }
 
@@ -49,8 +49,18 @@ consumers() {
 	ask "\$JS.API.CONSUMER.NAMES.aether-$NS" | jq -r '.consumers[]?'
 }
 
+# What an administrator might do: the mounts hear nothing more, until they find out.
+delete_consumers() {
+	local name
+	for name in $(consumers); do
+		ask "\$JS.API.CONSUMER.DELETE.aether-$NS.$name" | jq -e .success
+	done
+	assert_equal "$(consumers)" ""
+}
+
 @test "a mount's own actors are listed at once" {
 	shows "$M/$NS"
+	delete_consumers
 	for i in 1 2 3 4 5; do
 		echo x >>"$M/$NS/a$i"
 		[[ -e $M/$NS/a$i ]]
@@ -60,16 +70,18 @@ consumers() {
 	shows "$M/$NS" a1 a2 a3 a4 a5
 	touch "$M/$NS/b"
 	shows "$M/$NS" a1 a2 a3 a4 a5 b
+	echo y >>"$M/$NS/a1"
+	has_size "$M/$NS/a1" "$(wc -c <"$M/$NS/a1")"
 }
 
 @test "another mount's actors are listed soon, with their sizes" {
 	shows "$O/$NS"
 	echo x >>"$M/$NS/a"
-	wait_for 5 shows "$O/$NS" a
+	wait_for 60 shows "$O/$NS" a
 	echo y >>"$M/$NS/a"
-	wait_for 5 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
+	wait_for 60 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
 	touch "$O/$NS/b"
-	wait_for 5 shows "$M/$NS" a b
+	wait_for 60 shows "$M/$NS" a b
 }
 
 @test "a listing is whole with thousands of actors, and ls -l as well" {
@@ -80,51 +92,74 @@ consumers() {
 
 @test "after the server was killed and started again everything that happened is shown" {
 	echo x >>"$M/$NS/a"
-	wait_for 5 shows "$O/$NS" a
+	wait_for 60 shows "$O/$NS" a
 	nats_kill
 	nats_start
-	wait_for 20 touch "$M/$NS/b"
-	wait_for 20 shows "$O/$NS" a b
+	wait_for 60 touch "$M/$NS/b"
+	wait_for 60 shows "$O/$NS" a b
 	echo y >>"$M/$NS/a"
-	wait_for 20 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
+	wait_for 60 has_size "$O/$NS/a" "$(stat -c %s "$M/$NS/a")"
 	touch "$O/$NS/c"
-	wait_for 5 shows "$M/$NS" a b c
+	wait_for 60 shows "$M/$NS" a b c
+}
+
+# same_everywhere: both mounts list the same names with the same sizes.
+same_everywhere() {
+	cmp <(cd "$M/$NS" && stat -c '%n %s' -- *) <(cd "$O/$NS" && stat -c '%n %s' -- *)
+}
+
+@test "whatever another mount does while the server is killed and started again is shown" {
+	shows "$O/$NS"
+	(for i in {1..400}; do echo "$i" | tee -a "$M/$NS/new$i" >>"$M/$NS/old$((i % 7))" || exit 1; done) 3>&- &
+	writer=$!
+	for i in 100 200 300; do
+		wait_for 60 test -e "$O/$NS/new$i"
+		nats_kill
+		nats_start
+	done
+	wait "$writer"
+	wait_for 60 same_everywhere
+	assert_equal "$(find "$O/$NS" -type f -size +0 | wc -l)" 407
 }
 
 @test "a consumer that an administrator deleted is made again" {
-	local name
 	echo x >>"$M/$NS/a"
-	wait_for 5 shows "$O/$NS" a
-	wait_for 5 shows "$M/$NS" a
-	for name in $(consumers); do
-		ask "\$JS.API.CONSUMER.DELETE.aether-$NS.$name" | jq -e .success
-	done
-	assert_equal "$(consumers)" ""
+	wait_for 60 shows "$O/$NS" a
+	wait_for 60 shows "$M/$NS" a
+	delete_consumers
 	touch "$M/$NS/b"
-	wait_for 20 shows "$O/$NS" a b
+	wait_for 60 shows "$O/$NS" a b
 	touch "$O/$NS/c"
-	wait_for 20 shows "$M/$NS" a b c
+	wait_for 60 shows "$M/$NS" a b c
 }
 
 @test "a namespace that was removed and made anew is empty, and followed again" {
 	shows "$M/$NS"
 	shows "$O/$NS"
 	rmdir "$O/$NS"
-	wait_for 5 not ls "$M/$NS"
+	wait_for 60 not ls "$M/$NS"
 	mkdir "$O/$NS"
-	wait_for 5 shows "$M/$NS"
+	wait_for 60 shows "$M/$NS"
 	echo x >>"$O/$NS/new"
-	wait_for 20 shows "$M/$NS" new
+	wait_for 60 shows "$M/$NS" new
 }
 
 @test "a stream that an administrator deleted and somebody made anew is shown as it is now" {
 	touch "$M/$NS/"{a,b,c}
-	wait_for 5 shows "$O/$NS" a b c
+	wait_for 60 shows "$O/$NS" a b c
 	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
-	wait_for 5 mkdir "$M/$NS"
-	touch "$M/$NS/b"
-	wait_for 20 shows "$O/$NS" b
-	wait_for 20 shows "$M/$NS" b
+	wait_for 60 mkdir "$M/$NS"
+	touch "$M/$NS/"{b,d,e,f} # more than there were, so that the numbers alone do not give it away
+	wait_for 60 shows "$O/$NS" b d e f
+	wait_for 60 shows "$M/$NS" b d e f
+}
+
+@test "an actor that an administrator erased is not listed once that was found out" {
+	echo x | tee "$M/$NS/a" >"$M/$NS/b"
+	wait_for 60 shows "$O/$NS" a b
+	ask "\$JS.API.STREAM.PURGE.aether-$NS" "{\"filter\":\"aether.ev.$NS.a\"}" | jq -e '.purged > 0'
+	assert_errno ENOENT open "$O/$NS/a" RDONLY
+	wait_for 60 shows "$O/$NS" b
 }
 
 @test "the server keeps no consumer of a mount that has ended" {
@@ -134,5 +169,5 @@ consumers() {
 	shows "$M/$NS" a
 	assert_equal "$(consumers | wc -l)" 2
 	mount_stop third
-	wait_for 20 eval '[[ $(consumers | wc -l) == 1 ]]'
+	wait_for 60 eval '[[ $(consumers | wc -l) == 1 ]]'
 }

@@ -37,7 +37,7 @@ assert_listed() {
 		ls -U "$N" >"$D/listing"
 		assert_listed "$D/listing"
 	done
-	wait_for 5 bash -c '[[ $(ls "$0" | grep -c more-) == 300 ]]' "$N"
+	wait_for 30 bash -c '[[ $(ls "$0" | grep -c more-) == 300 ]]' "$N"
 }
 
 @test "a position in a listing stays what it was" {
@@ -73,7 +73,7 @@ assert_listed() {
 	ls "$O" >/dev/null
 	touch "$A"
 	# shellcheck disable=SC2016 # the inner shell expands
-	wait_for 2 bash -c 'ls "$0" | grep -qx "$1"' "$O" "${A##*/}"
+	wait_for 30 bash -c 'ls "$0" | grep -qx "$1"' "$O" "${A##*/}"
 }
 
 @test "a name that was not there is found at once when another node has made it" {
@@ -85,11 +85,12 @@ assert_listed() {
 }
 
 @test "the size of an actor that another node appends to is right soon, without an open" {
+	ls "$O" >/dev/null
 	echo x >>"$A"
-	wait_for 2 test -s "$B"
+	wait_for 30 test -s "$B"
 	for i in {1..20}; do
 		seq "$i" >>"$A"
-		wait_for 2 bash -c '[[ $(stat -c %s "$0") == "$1" ]]' "$B" "$(stat -c %s "$A")"
+		wait_for 30 bash -c '[[ $(stat -c %s "$0") == "$1" ]]' "$B" "$(stat -c %s "$A")"
 	done
 }
 
@@ -105,6 +106,7 @@ assert_listed() {
 }
 
 @test "own appends show in the size at once" {
+	ls "$N" >/dev/null
 	for i in {1..50}; do
 		echo "$i" >>"$A"
 		assert_equal "$(stat -c %s "$A")" "$(cat "$A" | wc -c)"
@@ -117,7 +119,7 @@ assert_listed() {
 	ls -l "$M/modes" "$D/other/modes" >/dev/null
 	chmod 700 "$M/modes"
 	assert_equal "$(stat -c %a "$M/modes/x")" 600
-	wait_for 2 bash -c '[[ $(stat -c %a "$0") == 600 ]]' "$D/other/modes/x"
+	wait_for 30 bash -c '[[ $(stat -c %a "$0") == 600 ]]' "$D/other/modes/x"
 }
 
 @test "a namespace is made with the umask" {
@@ -149,9 +151,9 @@ assert_listed() {
 	mkdir "$M/again"
 	ls "$D/other/again"
 	rmdir "$M/again"
-	wait_for 2 not test -e "$D/other/again"
+	wait_for 30 not test -e "$D/other/again"
 	mkdir "$M/again"
 	touch "$M/again/new"
-	wait_for 2 test -e "$D/other/again/new"
-	wait_for 2 bash -c '[[ $(ls "$0") == new ]]' "$D/other/again"
+	wait_for 30 test -e "$D/other/again/new"
+	wait_for 30 bash -c '[[ $(ls "$0") == new ]]' "$D/other/again"
 }

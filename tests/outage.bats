@@ -4,36 +4,39 @@
 load helper
 
 TIMEOUT=2
+PATIENCE=60
 
+# A mount for what shall fail in time, and one for what shall not have to wait, or shall succeed in the end.
 setup_file() {
 	nats_start
 	mount_start --nats "$NATS_URL" -o "timeout=$TIMEOUT"
+	mount_start -n patient --nats "$NATS_URL" -o "timeout=$PATIENCE"
 	mkdir "$N"
 }
 
 setup() {
 	A="$N/a$BATS_TEST_NUMBER"
+	W="$D/patient/t/a$BATS_TEST_NUMBER"
 	P="private$BATS_TEST_NUMBER"
-	[[ -e $D/nats/pid ]] || nats_start
-	wait_for 20 touch "$N/alive"
+	nats_back
 }
 
-# lasts_about_timeout COMMAND...: takes TIMEOUT, give or take, and not much more.
+# lasts_about_timeout COMMAND...: takes TIMEOUT, and not several times that; a busy machine may be some seconds late.
 lasts_about_timeout() {
 	local start=${EPOCHREALTIME/./} took_ms
 	"$@"
 	took_ms=$(((${EPOCHREALTIME/./} - start) / 1000))
 	echo "took $took_ms ms"
-	((took_ms >= TIMEOUT * 900 && took_ms <= TIMEOUT * 1000 + 2500))
+	((took_ms >= TIMEOUT * 900 && took_ms <= TIMEOUT * 1000 + 8000))
 }
 
-# before_timeout COMMAND...: does not wait for NATS.
+# before_timeout COMMAND...: on the patient mount, does not wait for NATS.
 before_timeout() {
 	local start=${EPOCHREALTIME/./} took_ms
 	"$@"
 	took_ms=$(((${EPOCHREALTIME/./} - start) / 1000))
 	echo "took $took_ms ms"
-	((took_ms < TIMEOUT * 1000))
+	((took_ms < PATIENCE * 1000))
 }
 
 @test "without NATS an append fails with ETIMEDOUT after the timeout" {
@@ -41,7 +44,7 @@ before_timeout() {
 	nats_kill
 	lasts_about_timeout assert_errno ETIMEDOUT append "$A" $'lost\n'
 	nats_start
-	wait_for 20 "$ERRNO_DO" append "$A" $'after\n'
+	wait_for 60 "$ERRNO_DO" append "$A" $'after\n'
 	assert_equal "$(events "$A" | grep -v lost | xargs)" 'before after'
 }
 
@@ -70,17 +73,17 @@ before_timeout() {
 
 @test "without NATS a handle that is open goes on reading" {
 	seq 100 >>"$A"
-	cat "$A" >"$D/copy"
+	cat "$W" >"$D/copy"
 	kill_server="kill -9 $(cat "$D/nats/pid"); rm '$D/nats/pid'"
-	before_timeout assert_errno OK held-read "$A" "$kill_server"
+	before_timeout assert_errno OK held-read "$W" "$kill_server"
 	cmp "$D/errno-do.err" <(tail -c +2 "$D/copy")
 }
 
 @test "without NATS the status says so, at once" {
 	nats_kill
-	wait_for 5 bash -c '! timeout 1 jq -e ".. | select(. == true)" "$0"' "$M/.aether/status"
+	before_timeout wait_for 30 jq -e '.nats.connected == false' "$D/patient/.aether/status"
 	nats_start
-	wait_for 20 jq -e '.. | select(. == true)' "$M/.aether/status"
+	wait_for 60 jq -e .nats.connected "$D/patient/.aether/status"
 }
 
 @test "several appends wait at the same time, not one after the other" {
@@ -94,19 +97,17 @@ before_timeout() {
 }
 
 @test "an append that waits succeeds when NATS returns in time" {
-	echo before >>"$A"
+	echo before >>"$W"
 	nats_kill
-	"$ERRNO_DO" append "$A" $'{"eventType":"T","id":"patient"}\n' >"$D/patient" 3>&- &
+	"$ERRNO_DO" append "$W" $'during\n' >"$D/waited" 3>&- &
 	nats_start
 	wait
-	run cat "$D/patient"
-	assert_output --regexp '^(OK|ETIMEDOUT)$'
-	wait_for 20 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"patient"}\n'
-	assert_equal "$(events "$A" .id | grep -c patient)" 1
+	assert_equal "$(cat "$D/waited")" OK
+	assert_equal "$(events "$W" | xargs)" 'before during'
 }
 
 @test "with consistency=eventual an open serves what is known" {
-	mount_start -n eventual --nats "$NATS_URL" -o "timeout=$TIMEOUT,consistency=eventual"
+	mount_start -n eventual --nats "$NATS_URL" -o "timeout=$PATIENCE,consistency=eventual"
 	seq 10 >>"$D/eventual/t/${A##*/}"
 	cat "$D/eventual/t/${A##*/}" >"$D/copy"
 	nats_kill
@@ -122,18 +123,23 @@ before_timeout() {
 		assert_errno ETIMEDOUT append "$A" $'{"eventType":"T","id":"one"}\n'
 	done
 	nats_start
-	wait_for 10 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"one"}\n'
+	wait_for 60 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"one"}\n'
 	assert_equal "$(events "$A" .id | grep -c '^one$')" 1
 	run cat "$A"
 	assert_success
 }
 
+# Through a handle: on the way to a file the kernel asks for more, if it was not just told, and each question to such a server waits.
 @test "a server that is frozen is the same as none" {
-	echo before >>"$A"
+	event='{"eventType":"T","id":"frozen"}'
+	exec 7>>"$A"
+	echo before >&7
 	eval "$(freeze)"
-	lasts_about_timeout assert_errno ETIMEDOUT append "$A" $'{"eventType":"T","id":"frozen"}\n'
-	kill -CONT "$(cat "$D/nats/pid")"
-	wait_for 20 "$ERRNO_DO" append "$A" $'{"eventType":"T","id":"frozen"}\n'
+	lasts_about_timeout run bash -c 'echo "$0" >&7' "$event"
+	assert_output --partial 'timed out'
+	exec 7>&-
+	eval "$(thaw)"
+	wait_for 60 "$ERRNO_DO" append "$A" "$event"$'\n'
 	assert_equal "$(events "$A" .id | grep -c frozen)" 1
 }
 
@@ -146,42 +152,29 @@ before_timeout() {
 # Writers with ids of their own, some that retry and some that do not; the server is killed and started again and again.
 @test "kill -9 of the server under load: what was acknowledged is there once, nothing is there twice" {
 	for w in 1 2 3; do
-		"$ERRNO_DO" load "$A" "retry$w" 400 60 retry 2>"$D/acked.retry$w" 3>&- &
-		"$ERRNO_DO" load "$A" "once$w" 400 60 once 2>"$D/acked.once$w" 3>&- &
+		"$ERRNO_DO" load "$A" "retry$w" 400 200 retry 2>"$D/acked.retry$w" 3>&- &
+		"$ERRNO_DO" load "$A" "once$w" 400 200 once 2>"$D/acked.once$w" 3>&- &
 	done
 	for _ in 1 2 3 4; do
-		wait_for 30 more_lines 150
+		wait_for 60 more_lines 150
 		nats_kill
 		nats_start
 	done
 	wait
 	acknowledged_once "$A"
-}
-
-# At least that many lines more were acknowledged than when asked before, or the writers are done.
-more_lines() {
-	local now
-	now="$(cat "$D"/acked.* | wc -l)"
-	if ((now >= $(cat "$D/lines" 2>/dev/null || echo 0) + $1 || $(jobs -rp | wc -l) == 0)); then
-		echo "$now" >"$D/lines"
-	else
-		return 1
-	fi
+	for w in 1 2 3; do
+		diff <(seq -f "retry$w-%g" 400) "$D/acked.retry$w" # all that were sent again, in order
+	done
+	rm "$D"/acked.*
 }
 
 acknowledged_once() {
-	wait_for 20 cat "$1"
+	wait_for 60 cat "$1"
 	jq -r .id <"$1" | sort >"$D/stored"
 	assert_equal "$(uniq -d "$D/stored")" ''
 	assert_equal "$(grep -hE -- '-[0-9]+$' "$D"/acked.* | sort | comm -23 - "$D/stored")" ''
 	jq .version <"$1" | sort -nc
 	(($(wc -l <"$D/stored") > 0))
-}
-
-@test "all writers that retried got all their lines in, in order" {
-	for w in 1 2 3; do
-		diff <(seq -f "retry$w-%g" 400) "$D/acked.retry$w"
-	done
 }
 
 # A mount on the private server, with a namespace, whatever became of the one before.
@@ -192,9 +185,9 @@ private_start() {
 
 @test "the private server dies: it is started again and appends go on" {
 	private_start
-		echo before >>"$D/$P/t/a"
+	echo before >>"$D/$P/t/a"
 	kill_all "nats-server.*$D/state"
-	wait_for 20 "$ERRNO_DO" append "$D/$P/t/a" $'{"eventType":"T","id":"after"}\n'
+	wait_for 60 "$ERRNO_DO" append "$D/$P/t/a" $'{"eventType":"T","id":"after"}\n'
 	assert_equal "$(events "$D/$P/t/a" .eventType | xargs)" 'Text T'
 	assert_equal "$(processes "nats-server.*$D/state" | wc -l)" 1
 	mount_stop "$P"
@@ -203,9 +196,9 @@ private_start() {
 @test "the supervisor dies: appends go on, and the server still ends with the mount" {
 	private_start
 	kill_all "supervise.*$D/state"
-	wait_for 20 "$ERRNO_DO" append "$D/$P/t/b" $'x\n'
+	wait_for 60 "$ERRNO_DO" append "$D/$P/t/b" $'x\n'
 	mount_stop "$P"
-	wait_for 20 none "nats-server.*$D/state"
+	wait_for 60 none "nats-server.*$D/state"
 }
 
 @test "the daemon dies: mounting again on the stale mountpoint works and everything is there" {
@@ -227,14 +220,14 @@ private_start() {
 	"$AETHER" umount "$D/$P"
 	run mounted "$D/$P"
 	assert_failure
-	wait_for 20 none "nats-server.*$D/state"
+	wait_for 60 none "nats-server.*$D/state"
 }
 
 @test "SIGTERM to the daemon ends it as umount does" {
 	private_start
 	seq 10 >>"$D/$P/t/d"
 	kill -TERM "$(cat "$D/$P.pid")"
-	wait_for 20 test -s "$D/$P.rc"
+	wait_for 60 test -s "$D/$P.rc"
 	assert_equal "$(cat "$D/$P.rc")" 0
 	run mounted "$D/$P"
 	assert_failure
@@ -242,11 +235,12 @@ private_start() {
 
 @test "SIGKILL of everything at once: all that was acknowledged is there" {
 	private_start
-	"$ERRNO_DO" load "$D/$P/t/e" all 300 20 once 2>"$D/acked.all" 3>&- &
-	wait_for 20 bash -c '[[ $(wc -l <"$0") -gt 100 ]]' "$D/acked.all"
+	"$ERRNO_DO" load "$D/$P/t/e" all 100000 100 once 2>"$D/acked.all" 3>&- &
+	writer=$!
+	wait_for 60 bash -c '[[ $(wc -l <"$0") -gt 100 ]]' "$D/acked.all"
 	kill_all "supervise.*$D/state" "nats-server.*$D/state" "aether mount $D/$P"
+	kill "$writer"
 	wait
-	rm -f "$D"/acked.retry* "$D"/acked.once*
 	mount_start -n "$P"
 	acknowledged_once "$D/$P/t/e"
 	mount_stop "$P"
@@ -261,10 +255,11 @@ private_start() {
 		fds+=("$fd")
 	done
 	eval "$(freeze)"
-	timeout $((2 * TIMEOUT)) bash -c 'for fd in "$@"; do cat <&"$fd"; done' _ "${fds[@]}"
-	assert_equal "$(jq .nats.silent "$M/.aether/status")" true
+	for fd in "${fds[@]}"; do cat <&"$fd"; done
+	# If each had waited, the connection would have been given up meanwhile.
+	assert_equal "$(jq -c '[.nats.connected, .nats.silent]' "$M/.aether/status")" '[true,true]'
 	eval "$(thaw)"
-	wait_for 20 cat "$A-1"
+	wait_for 60 cat "$A-1"
 	assert_equal "$(jq .nats.silent "$M/.aether/status")" false
 	for fd in "${fds[@]}"; do exec {fd}<&-; done
 }

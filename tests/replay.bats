@@ -22,9 +22,7 @@ setup() {
 }
 
 teardown() {
-	[[ -e $D/nats/pid ]] || nats_start
-	kill -CONT "$(cat "$D/nats/pid")"
-	wait_for 20 ls "$N"
+	nats_back
 	mount_stop
 }
 
@@ -59,7 +57,7 @@ no_consumers() {
 	before="$(peak_kib)"
 	exec 6<"$N/large"
 	head -c 3000000 <&6 | cmp - <(head -c 3000000 "$D/large")
-	wait_for 10 no_consumers
+	wait_for 20 no_consumers
 	(($(peak_kib) - before < 30000 * ${AETHER_TEST_MEMORY_FACTOR:-1}))
 	exec 6<&-
 }
@@ -67,7 +65,7 @@ no_consumers() {
 @test "a reader that stopped for long goes on" {
 	exec 6<"$N/large"
 	dd bs=1000000 count=3 iflag=fullblock status=none <&6 >"$D/got"
-	wait_for 10 no_consumers
+	wait_for 20 no_consumers
 	cat <&6 >>"$D/got"
 	exec 6<&-
 	cmp "$D/got" "$D/large"
@@ -101,23 +99,29 @@ no_consumers() {
 	exec 6<"$N/large"
 	dd bs=1000000 count=3 iflag=fullblock status=none <&6 >"$D/got"
 	eval "$(freeze)"
-	start=$SECONDS
-	run bash -c 'LC_ALL=C cat <&6 >>"$D/got"'
+	run timeout 100 bash -c 'LC_ALL=C cat <&6 >>"$D/got"'
 	exec 6<&-
-	((SECONDS - start <= 3 * TIMEOUT + 3))
 	assert_output --partial 'timed out'
 	cmp -n "$(stat -c %s "$D/got")" "$D/got" "$D/large"
 }
 
+# Bytes that the mount has had from the server.
+received() {
+	ss -tinpHO state established dport = ":$(cat "$D/nats/port")" | grep "pid=$(cat "$M.pid")," |
+		grep -o 'bytes_received:[0-9]*' | awk -F: '{ n += $2 } END { print n }'
+}
+
 @test "the end of a large actor, and any piece of it, come without a replay" {
+	before="$(received)"
 	cmp <(tail -n 1 "$N/large") <(tail -n 1 "$D/large")
 	cmp <(tail -c +10000000 "$N/large" | head -c 1000) <(tail -c +10000000 "$D/large" | head -c 1000)
+	(($(received) - before < $(stat -c %s "$D/large") / 3))
 	cmp "$N/large" "$D/large"
 }
 
 @test "several readers at once, from different places" {
 	for i in 1 5000000 9000000 13000000; do
-		cmp <(tail -c "+$i" "$N/large") <(tail -c "+$i" "$D/large") 3>&- &
+		cmp <(tail -c "+$i" "$N/large") <(tail -c "+$i" "$D/large") 3>&- || touch "$D/differs" &
 	done
 	wait
 	for i in 1 2 3; do

@@ -68,9 +68,9 @@ tree_of() {
 	mkdir "$M/finite"
 	seq 10 >>"$M/finite/a"
 	seq 10 >>"$M/finite/b"
-	assert_equal "$(timeout 20 find "$M/finite" -type f | sort | xargs)" "$M/finite/a $M/finite/b"
-	assert_equal "$(timeout 20 grep -r '"text":"7"' "$M/finite" | wc -l)" 2
-	timeout 20 du -s "$M" >/dev/null
+	assert_equal "$(timeout 100 find "$M/finite" -type f | sort | xargs)" "$M/finite/a $M/finite/b"
+	assert_equal "$(timeout 100 grep -r '"text":"7"' "$M/finite" | wc -l)" 2
+	timeout 100 du -s "$M" >/dev/null
 }
 
 @test "tar takes everything, and nothing changes meanwhile" {
