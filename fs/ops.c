@@ -96,7 +96,7 @@ getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)fi;
 	if (err != 0)
-		ops_reply_error(req, err);
+		ops_reply_node_error(req, err);
 	else
 		fuse_reply_attr(req, &a.st, a.valid_s);
 }

@@ -55,6 +55,12 @@ ops_reply_error(fuse_req_t req, int err)
 }
 
 void
+ops_reply_node_error(fuse_req_t req, int err)
+{
+	ops_reply_error(req, err == -ENOENT ? -ESTALE : err);
+}
+
+void
 ops_file_show(struct fs_env *env, struct fuse_file_info *fi, struct file *f)
 {
 	ops_set_handle(env, fi, f);
@@ -126,7 +132,7 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (!writing)
 		err = open_control(ops_env(req), n, fi);
 	if (err != 0) {
-		ops_reply_error(req, err);
+		ops_reply_node_error(req, err);
 		return;
 	}
 	/* When the open was interrupted there will be no release. */

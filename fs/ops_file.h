@@ -23,6 +23,11 @@ void ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 
 /* Reply with an error of ours. */
 void ops_reply_error(fuse_req_t req, int err);
+/*
+ * The same for an operation that walks to a node which the kernel has. Where it is not there any more that is ESTALE: the kernel then
+ * forgets the name, walks once more, and so finds out itself, or creates it anew.
+ */
+void ops_reply_node_error(fuse_req_t req, int err);
 
 /*
  * The kernel's number for an open handle is its address. What one thread wrote into the handle, another that is given the number must

@@ -154,12 +154,15 @@ same_everywhere() {
 	wait_for 60 shows "$M/$NS" b d e f
 }
 
-@test "an actor that an administrator erased is not listed once that was found out" {
+@test "an actor that an administrator erased is not listed once that was found out, and can be made anew" {
 	echo x | tee "$M/$NS/a" >"$M/$NS/b"
 	wait_for 60 shows "$O/$NS" a b
 	ask "\$JS.API.STREAM.PURGE.aether-$NS" "{\"filter\":\"aether.ev.$NS.a\"}" | jq -e '.purged > 0'
 	assert_errno ENOENT open "$O/$NS/a" RDONLY
+	assert_errno ENOENT stat "$O/$NS/a"
 	wait_for 60 shows "$O/$NS" b
+	echo again >>"$O/$NS/a"
+	assert_equal "$(events "$O/$NS/a" .version,.data.text | xargs)" '1 again'
 }
 
 @test "the server keeps no consumer of a mount that has ended" {
