@@ -13,6 +13,7 @@
 #include "js_inbox.h"
 #include "js_message.h"
 #include "js_state.h"
+#include "rpc_spent.h"
 
 /* How long the server has for deleting a consumer. */
 #define DELETE_MS 1000
@@ -39,6 +40,7 @@ struct scan {
 	uint64_t received; /* messages */
 	uint64_t asked_at; /* received then */
 	uint64_t pending;  /* behind the last one */
+	struct rpc_spent spent;
 };
 
 static cJSON *
@@ -242,6 +244,7 @@ scan_by_consumer(struct jetstream *js, struct actor_name name, const struct back
 	int64_t idle_since = clock_mono(js->clock);
 	bool idle = true;
 
+	rpc_spent_init(&s.spent);
 	int err = open_scan(&s, name, range, idle_since + 2 * idle_ns);
 	bool more = err == 0 && s.pending > 0;
 	while (more) {
@@ -259,10 +262,11 @@ scan_by_consumer(struct jetstream *js, struct actor_name name, const struct back
 			if (err == 0 && now - idle_since >= idle_ns)
 				err = -ETIMEDOUT;
 		}
-		natsMsg_Destroy(msg);
+		rpc_spent_add(&s.spent, msg);
 		more = err == 0;
 	}
 	close_scan(&s, err);
+	rpc_spent_free(&s.spent);
 	return err < 0 ? err : 0;
 }
 

@@ -9,6 +9,7 @@
 #include "js_message.h"
 #include "lock.h"
 #include "name.h"
+#include "rpc_spent.h"
 
 /* Four heartbeats (js_consumer.c). */
 #define LOST_NS (4 * NS_PER_SEC)
@@ -23,6 +24,7 @@ struct js_watches {
 	struct timer *worker;
 	struct rpc *rpc; /* NULL until the first watch; set by the worker, under lock, before there are messages */
 	struct buf name; /* used by the delivery thread only */
+	struct rpc_spent spent;
 
 	struct lock lock;
 	/* Guarded by lock. */
@@ -289,14 +291,15 @@ on_control(struct backend_watch *w, natsMsg *msg)
 static void
 on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
+	struct backend_watch *w = closure;
 	struct js_delivered d;
 
 	(void)nc, (void)sub;
 	if (js_message_delivered(msg, &d))
-		on_record(closure, msg, &d);
+		on_record(w, msg, &d);
 	else
-		on_control(closure, msg);
-	natsMsg_Destroy(msg);
+		on_control(w, msg);
+	rpc_spent_add(&w->ws->spent, msg);
 }
 
 /* on_message has returned for the last time. */
@@ -578,6 +581,7 @@ js_watches_new(struct js_watches **out, struct jetstream *js, natsOptions *optio
 	}
 	ws->js = js;
 	ws->options = options;
+	rpc_spent_init(&ws->spent);
 	lock_init(&ws->lock, LOCK_WATCHES);
 	lock_cond_init(&ws->called);
 	*out = ws;
@@ -620,6 +624,7 @@ js_watches_free(struct js_watches *ws)
 {
 	if (ws == NULL)
 		return;
+	rpc_spent_free(&ws->spent);
 	rpc_free(ws->rpc);
 	natsOptions_Destroy(ws->options);
 	buf_free(&ws->name);

@@ -13,7 +13,7 @@
 #include "lock.h"
 
 /* Messages kept at most, and the longest payload of one that is: together the memory that may wait here. */
-#define SPENT_MAX 32
+#define SPENT_MAX 128
 #define SPENT_BYTES_MAX 4096
 
 struct rpc_spent {
