@@ -69,6 +69,7 @@ index_unlist_locked(struct index *x)
 		return false;
 	table_remove(&x->all->by_ns, &x->link);
 	x->listed = false;
+	x->all->closing++;
 	if (x->holders == 0)
 		x->all->idle--;
 	return true;
@@ -82,6 +83,21 @@ hold_locked(struct index *x)
 		x->all->idle--;
 }
 
+/* The watch of an index that was unlisted ends here. Takes the table's count. */
+static void
+close_index(void *arg)
+{
+	struct index *x = arg;
+	struct indexes *all = x->all;
+
+	index_move(x);
+	index_unref(x);
+	lock_take(&all->lock);
+	if (--all->closing == 0)
+		pthread_cond_broadcast(&all->told);
+	lock_give(&all->lock);
+}
+
 void
 index_close_later(struct index *x)
 {
@@ -90,7 +106,7 @@ index_close_later(struct index *x)
 	lock_take(&x->lock);
 	x->closed = true;
 	lock_give(&x->lock);
-	s->backend->ops->after(s->backend, clock_mono(s->clock), index_step, x);
+	s->backend->ops->after(s->backend, clock_mono(s->clock), close_index, x);
 }
 
 static void
@@ -513,14 +529,16 @@ indexes_stop(struct indexes *all)
 		struct index *x = link == NULL ? NULL : container_of(link, struct index, link);
 		if (x != NULL)
 			index_unlist_locked(x);
+		/* The backend may be freed only when no watch is left for anybody to stop. */
+		while (x == NULL && all->closing > 0)
+			lock_wait(&all->lock, &all->told);
 		lock_give(&all->lock);
 		if (x == NULL)
 			return;
 		lock_take(&x->lock);
 		x->closed = true;
 		lock_give(&x->lock);
-		index_move(x);
-		index_unref(x);
+		close_index(x);
 	}
 }
 

@@ -26,7 +26,8 @@ struct indexes {
 	store_listen_fn listener;
 	void *listener_arg;
 	unsigned telling; /* calls of the listener under way */
-	pthread_cond_t told;
+	size_t closing;   /* indexes that are not listed any more and whose watch is still to be stopped */
+	pthread_cond_t told; /* telling, or closing, has become 0 */
 };
 
 enum index_state { LOADING, LIVE, LAGGING, GONE }; /* index.h */
@@ -67,7 +68,7 @@ void index_unref(struct index *x);
 /* Have fn called on a thread of the backend; it owns a count. */
 void index_call_at(struct index *x, int64_t at_ns, void (*fn)(void *arg));
 
-/* Out of the table, whose count is the caller's from then on; false if it was out already. */
+/* Out of the table, whose count is the caller's from then on, to be given to index_close_later; false if it was out already. */
 bool index_unlist_locked(struct index *x);
 
 /* End the watch on another thread. The caller's count goes with it. */

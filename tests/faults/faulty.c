@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../store/timer.h"
 #include "faulty_state.h"
+
+/* What is called later comes so much later than it could, as on a busy machine. */
+#define AFTER_NS NS_PER_MS
 
 /* Who waits for the connection. In the list until called; freed by the timer's call. */
 struct waiter {
@@ -482,8 +486,11 @@ faulty_disconnect(struct backend *b, int64_t for_ns)
 static void
 faulty_after(struct backend *b, int64_t at_ns, void (*fn)(void *arg), void *arg)
 {
+	struct faulty *f = faulty_of(b);
+	int64_t soonest_ns = clock_mono(f->clock) + AFTER_NS;
+
 	/* Not on the wrapped backend's thread: that may outlive this wrapper and whoever sits on it. */
-	if (timer_at(faulty_of(b)->timer, at_ns, fn, arg) != 0)
+	if (timer_at(f->timer, at_ns > soonest_ns ? at_ns : soonest_ns, fn, arg) != 0)
 		fn(arg);
 }
 
@@ -514,6 +521,11 @@ faulty_free(struct backend *b)
 {
 	struct faulty *f = faulty_of(b);
 
+	/* Who stops one later does it to memory that was freed. */
+	if (f->watches != NULL) {
+		fputs("faulty: a watch was not stopped before its backend is freed\n", stderr);
+		abort();
+	}
 	atomic_store(&f->closing, true);
 	timer_free(f->timer);
 	if (f->owns)

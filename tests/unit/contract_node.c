@@ -329,6 +329,19 @@ publish_raw(struct backend *b, const char *ns, const char *actor, const struct r
 
 /* Content */
 
+uint64_t
+line_version(const char *at, const char *end)
+{
+	char begin[48];
+	uint64_t version = 0;
+	size_t len = (size_t)(end - at) < sizeof(begin) - 1 ? (size_t)(end - at) : sizeof(begin) - 1;
+
+	memcpy(begin, at, len);
+	begin[len] = '\0';
+	CHECK(sscanf(begin, "{\"version\":%" SCNu64 ",", &version) == 1);
+	return version;
+}
+
 void
 check_versions(const struct buf *content, const uint64_t *versions, size_t count)
 {
@@ -336,8 +349,7 @@ check_versions(const struct buf *content, const uint64_t *versions, size_t count
 	size_t lines = 0;
 
 	for (; at != NULL && at < end; lines++) {
-		uint64_t version = 0;
-		CHECK(sscanf(at, "{\"version\":%" SCNu64 ",", &version) == 1);
+		uint64_t version = line_version(at, end);
 		if (lines < count)
 			CHECK_EQ_UINT(version, versions[lines]);
 		at = memchr(at, '\n', (size_t)(end - at));

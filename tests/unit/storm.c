@@ -133,8 +133,8 @@ check_rising(const struct buf *content)
 	uint64_t last = 0;
 
 	for (const char *at = content->p, *end = at + content->len; at != NULL && at < end;) {
-		uint64_t version = 0;
-		CHECK(sscanf(at, "{\"version\":%" SCNu64 ",", &version) == 1 && version > last);
+		uint64_t version = line_version(at, end);
+		CHECK(version > last);
 		last = version;
 		at = memchr(at, '\n', (size_t)(end - at));
 		at = at != NULL ? at + 1 : NULL;
