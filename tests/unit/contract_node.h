@@ -64,10 +64,10 @@ void check_chain(struct backend *b, const char *ns, const char *actor, struct bu
 /* Store r as it is, whatever it says. 0 or -errno. */
 int publish_raw(struct backend *b, const char *ns, const char *actor, const struct record *r);
 
-/* The lines of content as JSON: the values of "version" in order must be these. */
 /* The version that the line at `at` says. */
 uint64_t line_version(const char *at, const char *end);
 
+/* The lines of content as JSON: the values of "version" in order must be these. */
 void check_versions(const struct buf *content, const uint64_t *versions, size_t count);
 
 /* How often text occurs. */
