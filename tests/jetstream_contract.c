@@ -104,6 +104,32 @@ TEST(a_foreign_message)
 	node_close(&n);
 }
 
+/* The server is asked for a batch, and what it answers tells whether it knows of them. */
+TEST(few_records_by_one_question)
+{
+	struct node n, cold;
+	struct buf good = { 0 }, got = { 0 };
+	natsMsg *reply = NULL;
+	struct head head;
+
+	REQUIRE(node_open(&n) && node_join(&cold, &n));
+	REQUIRE(natsConnection_RequestString(&reply, plain, "$JS.API.INFO", "", 5000) == NATS_OK);
+	/* Since 2.11 servers state the level of their interface. */
+	bool knows = strstr(natsMsg_GetData(reply), "\"level\":") != NULL;
+	natsMsg_Destroy(reply);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ_INT(append(n.a, "an event").err, 0);
+	check_chain(n.backend, n.ns, "a", &good, &head);
+	CHECK(atomic_load(&cold.backend->few_at_once));
+	CHECK_EQ_INT(read_all(cold.a, 0, &got), 0);
+	CHECK_EQ_MEM(got.p, got.len, good.p, good.len);
+	CHECK_EQ_INT(atomic_load(&cold.backend->few_at_once), knows);
+	buf_free(&good);
+	buf_free(&got);
+	node_close(&cold);
+	node_close(&n);
+}
+
 enum { REMOVERS_MAX = 1, ROUND_REMOVALS = 2 };
 
 /* Namespaces that come and go while others append to them. */
@@ -247,8 +273,8 @@ TEST(a_storm_short_of_time)
 	storm(s, &faults);
 }
 
-static const struct check_test own[] = { T(a_foreign_message), T(a_remover_and_an_append), T(a_storm_without_mishaps),
-	T(a_storm_with_all_mishaps), T(a_storm_short_of_time) };
+static const struct check_test own[] = { T(a_foreign_message), T(few_records_by_one_question), T(a_remover_and_an_append),
+	T(a_storm_without_mishaps), T(a_storm_with_all_mishaps), T(a_storm_short_of_time) };
 
 int
 main(int argc, char **argv)
