@@ -80,11 +80,10 @@ take(struct batch_question *q, natsMsg *msg, bool *few)
 	int err = 0;
 
 	if (natsMsgHeader_Get(msg, "Status", &value) == NATS_OK && value != NULL) {
-		/* The end of the batch, or there was nothing for it. */
+		/* The end of the batch, or there was nothing for it; else it is refused, and a consumer has to do. */
 		q->answered = true;
-		if (strcmp(value, "204") != 0 && strcmp(value, "404") != 0)
-			err = -ENOTCONN;
-		*few = strcmp(value, "204") == 0 || *few;
+		if (strcmp(value, "404") != 0)
+			*few = strcmp(value, "204") == 0;
 	} else {
 		*few = natsMsgHeader_Get(msg, "Nats-Num-Pending", &value) == NATS_OK;
 		q->answered = !*few;
