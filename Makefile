@@ -24,7 +24,8 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
 CONTRACT := $(B)/tests/jetstream_contract
-BATS := $(sort $(wildcard tests/*.bats))
+# What takes too long for every change is run with each server version only.
+BATS := $(sort $(filter-out tests/live_outage.bats tests/contended.bats tests/worker.bats,$(wildcard tests/*.bats)))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
@@ -36,7 +37,8 @@ ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 
 # Debian packages: what building and running need, what the tests, the benches and the checkers need besides.
 DEPS := gcc libc6-dev make pkg-config libnats-dev libfuse3-dev fuse3 libcjson-dev libxxhash-dev nats-server
-TEST_DEPS := acl openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2
+TEST_DEPS := acl openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2 socat \
+	entr fswatch python3-watchdog $(if $(shell command -v npm),,nodejs npm)
 BENCH_DEPS := jq gnuplot-nox
 LINT_DEPS := cppcheck shellcheck
 install_missing = @missing=; for p in $(1); do \
@@ -85,6 +87,13 @@ unit: ## the unit tests alone: no FUSE, no network
 test-nats: test-deps ## the tests of JetStream's behaviour against each nats-server version of tests/nats-versions
 	@$(MAKE) --no-print-directory programs
 	@AETHER='$(BIN)' tests/run-versions
+test-cluster: test-deps ## watches and nodes while servers of a cluster fail, with each nats-server version of tests/nats-versions
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' AETHER_TEST_LIMIT=580 tests/run-versions cluster/live_cluster cluster/nodes_cluster contended worker
+test-net: test-deps ## watches and nodes while links are cut, between network namespaces that it makes: needs root
+	@[ -n '$(ROOT)' ] || { echo "make test-net must be run as root: it makes network namespaces."; exit 1; }
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' tests/run tests/net/live_net.bats tests/net/nodes_net.bats
 programs: $(BIN) $(UNIT) $(TOOL) $(CONTRACT)
 bench: bench-deps ## speed and growth beside nats.c and tmpfs, in some minutes (QUICK=1: one; ONLY=append,cold): a table, build/bench/
 	@$(MAKE) --no-print-directory $(BIN) $(BENCH)
@@ -107,6 +116,7 @@ deps: ## install what building and running need
 	$(call install_missing,$(DEPS))
 test-deps: ## and what the tests need
 	$(call install_missing,$(DEPS) $(TEST_DEPS))
+	@tests/unpacked incron rsyslog >/dev/null
 bench-deps: ## and what the measurements need
 	$(call install_missing,$(DEPS) $(BENCH_DEPS))
 lint-deps:
@@ -114,6 +124,6 @@ lint-deps:
 clean: ## remove build/
 	rm -rf build
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all run stop test unit test-nats programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE
+.PHONY: all run stop test unit test-nats test-cluster test-net programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE

@@ -15,8 +15,8 @@
 /* With the age that the store may answer from, what another node changes shows in a quarter and half a second at most.
  */
 #define NAMESPACE_VALID_S 0.25
-/* Where no index follows the changes. Actors do not go away, and their namespace is looked up before them; but the size must be
- * right. */
+/* Where no index follows the changes. Actors hardly ever go away, and are then found out by the attributes; their namespace is looked
+ * up before them; but the size must be right. */
 #define ACTOR_VALID_S 0.0
 #define ACTOR_ENTRY_VALID_S 1.0
 #define CONTROL_VALID_S 1.0
@@ -78,6 +78,15 @@ of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 	return 0;
 }
 
+static void
+namespace_stat(const struct fs_env *env, const struct ns_info *info, struct stat *st)
+{
+	st->st_mode = S_IFDIR | (info->attr.mode & 07777);
+	st->st_nlink = 2;
+	set_owner(env, st, info->attr.uid, info->attr.gid);
+	set_times(st, info->changed_us);
+}
+
 static int
 of_namespace(const struct fs_env *env, struct node *n, struct stat *st)
 {
@@ -89,10 +98,7 @@ of_namespace(const struct fs_env *env, struct node *n, struct stat *st)
 	/* The kernel goes from the namespace to its actors, and enforces what it knows of them. */
 	if (notify_owner(env->notify, n, &info.attr))
 		notify_namespace(env->notify, n);
-	st->st_mode = S_IFDIR | (info.attr.mode & 07777);
-	st->st_nlink = 2;
-	set_owner(env, st, info.attr.uid, info.attr.gid);
-	set_times(st, info.changed_us);
+	namespace_stat(env, &info, st);
 	return 0;
 }
 
@@ -196,10 +202,64 @@ attr_get(const struct fs_env *env, struct node *n, struct attr *a)
 		return get_actor(env, n, a);
 	case NODE_CONTROL:
 		a->valid_s = control_kind(n->control) == CONTROL_FROM ? 0 : CONTROL_VALID_S;
-		a->entry_valid_s = CONTROL_VALID_S;
+		a->entry_valid_s = control_comes_and_goes(n->control) ? 0 : CONTROL_VALID_S;
 		return of_control(env, n, &a->st);
 	}
 	return -EIO;
+}
+
+/* From the store's answer to a user's question if that can be had, else whatever is known. */
+static bool
+told_namespace(const struct fs_env *env, const char *ns, bool ask, struct ns_info *info)
+{
+	*info = (struct ns_info){ .attr = { .mode = ROOT_MODE, .uid = env->uid, .gid = env->gid } };
+	if (ask && store_ns_info(env->store, ns, ENV_NAMESPACE_AGE_NS, true, info) == 0)
+		return true;
+	(void)store_ns_info(env->store, ns, INT64_MAX, true, info);
+	return false;
+}
+
+static void
+told_actor(const struct fs_env *env, struct node *n, const struct head *head, struct attr *a)
+{
+	const char *ns = n->parent->name;
+	struct index *x = index_peek(env->store, ns);
+	struct head newest = *head, known;
+	struct ns_info info;
+
+	if (x != NULL && index_find(x, n->name, &known) == 0 && known.seq > newest.seq)
+		newest = known;
+	if (x != NULL)
+		index_put(x);
+	struct actor *actor = n->actor;
+	if (actor != NULL && actor_head(actor, INT64_MAX, true, &known) == 0 && known.seq > newest.seq)
+		newest = known;
+	(void)told_namespace(env, ns, false, &info);
+	of_actor(env, &info, &newest, &a->st);
+}
+
+void
+attr_told(const struct fs_env *env, struct node *n, const struct head *head, struct attr *a)
+{
+	struct ns_info info;
+
+	prepare(n, a);
+	switch (n->kind) {
+	case NODE_ROOT:
+		of_root(env, &a->st);
+		a->valid_s = a->entry_valid_s = NAMESPACE_VALID_S;
+		break;
+	case NODE_NAMESPACE:
+		if (told_namespace(env, n->name, true, &info))
+			a->valid_s = a->entry_valid_s = NAMESPACE_VALID_S;
+		namespace_stat(env, &info, &a->st);
+		break;
+	case NODE_ACTOR:
+		told_actor(env, n, head, a);
+		break;
+	case NODE_CONTROL:
+		break;
+	}
 }
 
 static int

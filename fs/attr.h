@@ -27,6 +27,13 @@ int attr_listed(
     const struct fs_env *env, struct node *n, struct index *x, const struct ns_info *info, struct attr *a);
 
 /*
+ * What the process that repeats changes is told (ops_bridge.h): what is known, and of an actor that head, if nothing newer is; made up
+ * where the thing is not there any more. The kernel may believe it as long as what a user is told if it is as good, else not at all.
+ * Blocks only where nothing is known of a namespace, or what is known of it is old; never long.
+ */
+void attr_told(const struct fs_env *env, struct node *n, const struct head *head, struct attr *a);
+
+/*
  * Change what to_set (FUSE_SET_ATTR_*) names to what want says, then as attr_get. A namespace's mode and owner can be
  * changed; setting times to now is allowed on a namespace, an actor and the root and stores nothing; all else is
  * -EPERM. Blocks.

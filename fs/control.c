@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "../store/name.h"
+#include "bridge.h"
+#include "cluster_files.h"
 #include "entries.h"
 #include "space.h"
 
@@ -31,6 +33,10 @@ struct control_entry {
 #define FILE_ENTRY_MODE(entry_name, entry_mode, fn)                                                                    \
 	{                                                                                                              \
 		.name = (entry_name), .mode = S_IFREG | (entry_mode), .text = (fn)                                     \
+	}
+#define FEED_ENTRY(entry_name, entry_mode, entry_kind)                                                                 \
+	{                                                                                                              \
+		.name = (entry_name), .kind = (entry_kind), .mode = S_IFREG | (entry_mode)                             \
 	}
 #define DIR_ENTRY(entry_name, table)                                                                                   \
 	{                                                                                                              \
@@ -59,6 +65,19 @@ put_nats(cJSON *status, struct fs_env *env, const struct backend_status *s)
 	cJSON_AddBoolToObject(nats, "silent", s->silent);
 	cJSON_AddStringToObject(nats, "url", url);
 	cJSON_AddNumberToObject(nats, "reconnects", (double)s->reconnects);
+}
+
+static void
+put_live(cJSON *status, struct fs_env *env)
+{
+	cJSON *live = cJSON_AddObjectToObject(status, "live");
+	struct bridge_status s;
+
+	bridge_status(env->bridge, &s);
+	cJSON_AddNumberToObject(live, "followed", (double)s.followed);
+	cJSON_AddNumberToObject(live, "waiting", (double)s.waiting);
+	cJSON_AddBoolToObject(live, "held", s.held);
+	cJSON_AddNumberToObject(live, "told", (double)s.told);
 }
 
 static void
@@ -91,6 +110,7 @@ text_status(struct fs_env *env, const struct node *n, struct buf *out)
 	cJSON_AddStringToObject(status, "version", env->options.version);
 	cJSON_AddStringToObject(status, "store", store_backend_name(env->store));
 	put_nats(status, env, &nats);
+	put_live(status, env);
 	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
 	cJSON_AddStringToObject(status, "commit", env->options.commit_async ? "async" : "sync");
 	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);
@@ -161,6 +181,8 @@ static const struct control_entry from_member = { .kind = CONTROL_FROM, .mode = 
 
 static const struct control_entry actor_entries[] = {
 	FILE_ENTRY("version", text_actor_version),
+	FILE_ENTRY("shard", cluster_text_actor_shard),
+	FILE_ENTRY("owner", cluster_text_actor_owner),
 	{ .name = "events",
 	    .kind = CONTROL_EVENTS,
 	    .mode = S_IFDIR | 0555,
@@ -175,20 +197,45 @@ static const struct control_entry actor_entries[] = {
 };
 static const struct control_entry actor_member = DIR_ENTRY(NULL, actor_entries);
 
+static const struct control_entry link_member = { .kind = CONTROL_LINK, .mode = S_IFLNK | 0777 };
+
 static const struct control_entry namespace_entries[] = {
 	{ .name = "actors",
 	    .mode = S_IFDIR | 0555,
 	    .member = &actor_member,
 	    .exists = actor_exists },
+	/* Nobody may write there, but for who tells of it (poker.h), who may have no more rights than its user. */
+	{ .name = "owned",
+	    .kind = CONTROL_OWNED,
+	    .mode = S_IFDIR | 0755,
+	    .member = &link_member,
+	    .exists = cluster_owned_exists },
 	FILE_ENTRY("conflicts", text_conflicts),
+	FEED_ENTRY("events", 0444, CONTROL_FEED),
 };
 static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, namespace_entries);
+
+static const struct control_entry cluster_member = FILE_ENTRY(NULL, cluster_text_node);
+
+static const struct control_entry cluster_entries[] = {
+	FILE_ENTRY("self", cluster_text_self),
+	FILE_ENTRY("leader", cluster_text_leader),
+	{ .name = "nodes",
+	    .mode = S_IFDIR | 0555,
+	    .member = &cluster_member,
+	    .exists = cluster_node_exists,
+	    .list = cluster_list_nodes },
+	FILE_ENTRY("shards", cluster_text_shards),
+	FEED_ENTRY("events", 0444, CONTROL_LINES),
+};
 
 static const struct control_entry root_entries[] = {
 	FILE_ENTRY("version", text_version),
 	FILE_ENTRY("status", text_status),
-	/* Names of namespaces that not everybody may enter. */
+	/* Of namespaces that not everybody may enter. */
 	FILE_ENTRY_MODE("conflicts", 0400, text_conflicts),
+	FEED_ENTRY("events", 0400, CONTROL_FEED),
+	DIR_ENTRY("cluster", cluster_entries),
 };
 static const struct control_entry root_tree = DIR_ENTRY(CONTROL_NAME, root_entries);
 
@@ -208,6 +255,18 @@ bool
 control_lists_actors(const struct control_entry *e)
 {
 	return e->member != NULL && e->list == NULL;
+}
+
+const struct control_entry *
+control_member(const struct control_entry *e)
+{
+	return e->member;
+}
+
+bool
+control_comes_and_goes(const struct control_entry *e)
+{
+	return e->kind == CONTROL_LINK || e == &cluster_member;
 }
 
 const struct control_entry *

@@ -6,6 +6,7 @@
 
 #include "../store/name.h"
 #include "../store/table.h"
+#include "cluster_files.h"
 #include "control.h"
 #include "entries.h"
 #include "notify.h"
@@ -163,6 +164,21 @@ dir_rewind(struct dir *d)
 	return 0;
 }
 
+static bool
+is_owned(const struct node *n)
+{
+	return n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_OWNED;
+}
+
+static bool
+is_listed(const struct dir *d, const char *name)
+{
+	/* Somebody else may have stored under a subject that no actor can have. */
+	if (name_check_actor(span_of(name)) != 0)
+		return false;
+	return !is_owned(d->node) || cluster_owns_actor(d->env, node_namespace(d->node), name);
+}
+
 static int
 next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 {
@@ -170,14 +186,13 @@ next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 	struct index_entry found;
 	int more;
 
-	/* Somebody else may have stored under a subject that no actor can have. */
 	do
 		more = index_next(d->index, &at, &found);
-	while (more == 1 && name_check_actor(span_of(found.name)) != 0);
+	while (more == 1 && !is_listed(d, found.name));
 	if (more != 1)
 		return more;
 	e->name = found.name;
-	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : S_IFDIR;
+	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : is_owned(d->node) ? S_IFLNK : S_IFDIR;
 	e->actor = d->node->kind == NODE_NAMESPACE;
 	e->next = at + DOTS;
 	return 1;

@@ -11,12 +11,14 @@
 
 #define NAME_DIGITS_MAX 19 /* of EVENT_VERSION_MAX */
 
-/* Does not change once its node has it. */
+/* Does not change once its node has it; one of a later life may take its place. */
 struct entry {
 	struct actor *actor; /* counted, so that what was found stays in the cache */
 	uint64_t offset;     /* where it begins in the actor's file */
 	uint64_t size;       /* of an event: bytes */
 	int64_t time_us;     /* of an event: its timestamp */
+	uint64_t life;       /* of the actor */
+	struct entry *older; /* what was found in an earlier life, which somebody may be looking at; owned */
 };
 
 static int
@@ -49,10 +51,12 @@ entries_check_name(const char *name)
 void
 entry_free(struct entry *e)
 {
-	if (e == NULL)
-		return;
-	actor_put(e->actor);
-	free(e);
+	while (e != NULL) {
+		struct entry *older = e->older;
+		actor_put(e->actor);
+		free(e);
+		e = older;
+	}
 }
 
 /* The actor of `actors/<actor>/events` or `from`. */
@@ -71,12 +75,12 @@ newest_head(const struct fs_env *env, struct actor *a, struct head *head)
 	return actor_head(a, eventual ? INT64_MAX : 0, eventual, head);
 }
 
-/* A head up to which version can be: events stay what they are, so that any head that is known will do if it is high
- * enough. */
+/* A head up to which version can be: events stay what they are while the actor lives, so that one that was true a moment ago will do if
+ * it is high enough. */
 static int
 head_reaching(const struct fs_env *env, struct actor *a, uint64_t version, struct head *head)
 {
-	int err = actor_head(a, INT64_MAX, true, head);
+	int err = actor_head(a, ENV_ACTOR_AGE_NS, true, head);
 
 	if ((err == 0 && head->version < version) || err == -ENOENT)
 		err = newest_head(env, a, head);
@@ -84,30 +88,30 @@ head_reaching(const struct fs_env *env, struct actor *a, uint64_t version, struc
 }
 
 static int
-find_from(const struct fs_env *env, struct actor *a, uint64_t version, uint64_t *offset)
+find_from(const struct fs_env *env, struct entry *e, uint64_t version)
 {
+	struct actor *a = e->actor;
 	struct event_place p;
 	struct head head;
 	int err = head_reaching(env, a, version, &head);
 
 	if (err != 0)
 		return err;
-	*offset = head.size;
+	e->offset = head.size;
+	e->life = head.life;
 	if (head.count == 0 || version > head.version)
 		return version > head.version + 1 ? -ENOENT : 0;
 	err = actor_locate(a, &head, HEAD_VERSION, version, &p);
 	if (err == 0)
-		*offset = p.offset;
+		e->offset = p.offset;
 	return err;
 }
 
 static int
-find_event(const struct fs_env *env, struct actor *a, uint64_t version, struct head *head, struct event_place *p)
+find_event(struct actor *a, uint64_t version, const struct head *head, struct event_place *p)
 {
-	int err = head_reaching(env, a, version, head);
+	int err = actor_locate(a, head, HEAD_VERSION, version, p);
 
-	if (err == 0)
-		err = actor_locate(a, head, HEAD_VERSION, version, p);
 	return err == 0 && p->version != version ? -ENOENT : err;
 }
 
@@ -145,11 +149,14 @@ settle_event(const struct fs_env *env, struct entry *e, uint64_t version)
 	struct event_place p;
 	struct head head;
 	struct buf line = { 0 };
-	int err = find_event(env, e->actor, version, &head, &p);
+	int err = head_reaching(env, e->actor, version, &head);
 
+	if (err == 0)
+		err = find_event(e->actor, version, &head, &p);
 	if (err == 0)
 		err = read_event(e->actor, &head, &p, &line);
 	if (err == 0) {
+		e->life = head.life;
 		e->offset = p.offset;
 		e->size = p.size;
 		e->time_us = time_of(&line);
@@ -158,15 +165,27 @@ settle_event(const struct fs_env *env, struct entry *e, uint64_t version)
 	return err;
 }
 
+/* Is what was found in the actor's present life? 1, 0, or -errno. */
+static int
+is_current(const struct entry *e)
+{
+	struct head head;
+	int err = actor_head(e->actor, ENV_ACTOR_AGE_NS, true, &head);
+
+	return err != 0 ? err : head.life == e->life;
+}
+
 int
 entries_settle(const struct fs_env *env, struct node *n)
 {
-	struct entry *e, *none = NULL;
+	struct entry *e, *old = atomic_load(&n->entry);
 	uint64_t version;
-	int err = parse(n->name, &version);
+	int err = parse(n->name, &version), current = 0;
 
-	if (err != 0 || atomic_load(&n->entry) != NULL)
-		return err;
+	if (err == 0 && old != NULL)
+		current = is_current(old);
+	if (err != 0 || current != 0)
+		return err != 0 ? err : current < 0 ? current : 0;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return -ENOMEM;
@@ -176,12 +195,15 @@ entries_settle(const struct fs_env *env, struct node *n)
 		return err;
 	}
 	if (control_kind(n->control) == CONTROL_FROM)
-		err = find_from(env, e->actor, version, &e->offset);
+		err = find_from(env, e, version);
 	else
 		err = settle_event(env, e, version);
+	e->older = old;
 	/* Another thread may have found the same meanwhile. */
-	if (err != 0 || !atomic_compare_exchange_strong(&n->entry, &none, e))
+	if (err != 0 || !atomic_compare_exchange_strong(&n->entry, &old, e)) {
+		e->older = NULL;
 		entry_free(e);
+	}
 	return err;
 }
 
@@ -198,6 +220,8 @@ entries_stat(const struct node *n, uint64_t *size, int64_t *time_us)
 		return 0;
 	}
 	err = actor_head(e->actor, ENV_ACTOR_AGE_NS, true, &head);
+	if (err == 0 && head.life != e->life)
+		err = -ENOENT;
 	if (err != 0)
 		return err;
 	*size = head.size > e->offset ? head.size - e->offset : 0;
@@ -208,23 +232,28 @@ entries_stat(const struct node *n, uint64_t *size, int64_t *time_us)
 int
 entries_text(struct fs_env *env, const struct node *n, struct buf *out)
 {
+	bool eventual = store_get_options(env->store)->eventual;
 	const struct entry *e = atomic_load(&n->entry);
 	struct event_place p;
 	struct head head;
 	uint64_t version;
 	int err = parse(n->name, &version);
 
+	/* It may have been erased. While NATS is away it is what it was. */
 	if (err == 0)
-		err = find_event(env, e->actor, version, &head, &p);
+		err = actor_head(e->actor, eventual ? INT64_MAX : 0, true, &head);
+	if (err == 0)
+		err = find_event(e->actor, version, &head, &p);
 	return err == 0 ? read_event(e->actor, &head, &p, out) : err;
 }
 
 struct actor *
-entries_from(const struct node *n, uint64_t *base)
+entries_from(const struct node *n, uint64_t *base, uint64_t *life)
 {
 	const struct entry *e = atomic_load(&n->entry);
 
 	*base = e->offset;
+	*life = e->life;
 	return e->actor;
 }
 

@@ -6,7 +6,7 @@
  *
  * Which exist: events/<N> for each version of the actor, and no other. from/<N> for each N up to the latest version +
  * 1; where N is in a gap it begins with the next event, and at latest + 1 it is empty until there is one. What exists
- * never goes away or changes, but that a from/<N> grows as the actor does.
+ * never goes away or changes, but that a from/<N> grows as the actor does, and that all are gone when the actor is erased.
  */
 #ifndef AETHER_FS_ENTRIES_H
 #define AETHER_FS_ENTRIES_H
@@ -19,19 +19,19 @@
 /* Is that the name of an entry? Decimal digits without leading zeros, at most EVENT_VERSION_MAX. 0 or -EINVAL. */
 int entries_check_name(const char *name);
 
-/* Find an entry's place, unless its node has it already. Blocks. 0, -ENOENT, or -errno of the store. */
+/* Find an entry's place, unless its node has it already, in the actor's present life. Blocks. 0, -ENOENT, or -errno of the store. */
 int entries_settle(const struct fs_env *env, struct node *n);
 
-/* Size in bytes and time of the last change (Unix microseconds) of an entry that was settled. May block. 0 or -errno of
- * the store. */
+/* Size in bytes and time of the last change (Unix microseconds) of an entry that was settled. May block. 0, -ENOENT (not in the actor's
+ * present life, as far as is known: settle it anew), or -errno of the store. */
 int entries_stat(const struct node *n, uint64_t *size, int64_t *time_us);
 
 /* The content of an events/<N>. Blocks. 0 or -errno of the store. */
 int entries_text(struct fs_env *env, const struct node *n, struct buf *out);
 
 /* The actor of a from/<N> that was settled, as long as its node is counted, and the byte in the actor's file where it
- * begins. */
-struct actor *entries_from(const struct node *n, uint64_t *base);
+ * begins, in that life of the actor. */
+struct actor *entries_from(const struct node *n, uint64_t *base, uint64_t *life);
 
 /* NULL is fine. */
 void entry_free(struct entry *e);

@@ -14,6 +14,8 @@
 #include "fs.h"
 #include "handles.h"
 
+struct bridge;
+struct feed_files;
 struct files;
 struct node_table;
 struct notify;
@@ -30,7 +32,9 @@ struct fs_env {
 	int64_t start_mono_ns; /* for the uptime */
 	struct node_table *nodes;
 	struct notify *notify;
+	struct bridge *bridge;
 	struct files *files;
+	struct feed_files *feed_files;
 	struct handles handles; /* of directories and control files */
 	_Atomic unsigned handles_given; /* see ops_set_handle */
 	struct space *space;

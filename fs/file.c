@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../store/lock.h"
+#include "bridge.h"
 #include "entries.h"
 #include "lines.h"
 #include "notify.h"
@@ -119,6 +120,7 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	bool eventual = store_get_options(env->store)->eventual;
 	struct backend_status status;
 	struct actor *actor = NULL;
+	uint64_t life;
 	struct file *f;
 	int err = may_open(env, flags, created);
 
@@ -129,9 +131,12 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
-	f->actor = n->kind == NODE_ACTOR ? actor : entries_from(n, &f->base);
+	f->actor = n->kind == NODE_ACTOR ? actor : entries_from(n, &f->base, &life);
 	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
 		err = actor_head(f->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
+		/* Where it begins was found in a life that is over. */
+		if (err == 0 && n->kind != NODE_ACTOR && f->head.life != life)
+			err = -ENOENT;
 		if (err != 0) {
 			free(f);
 			return err;
@@ -140,6 +145,7 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 		if (n->kind == NODE_ACTOR)
 			notify_opened(env->notify, n, &f->head);
 		f->known = true;
+		f->chain = (struct append_chain){ .bound = true, .life = f->head.life };
 	}
 	store_status(env->store, &status);
 	f->lines.max = status.payload_max;
@@ -192,6 +198,8 @@ head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
 	if (known && end <= head->size)
 		return 0;
 	int err = actor_head(f->actor, ENV_ACTOR_AGE_NS, true, &now);
+	if (known && (err == -ENOENT || (err == 0 && now.life > head->life)))
+		return -ESTALE; /* what was opened has been erased */
 	/* What the file has seen can be read on while NATS is away, and its end is then where it was. */
 	if (err != 0)
 		return known && (offset < head->size || err == -ETIMEDOUT) ? 0 : err;
@@ -346,6 +354,8 @@ appended(struct append *ap, int err)
 		ended_late(f, op);
 		return;
 	}
+	if (err == -ETIMEDOUT)
+		bridge_doubt(f->env->bridge, f->node->parent->name, f->node->name);
 	if (err != 0) {
 		failed(f, op, err);
 	} else if (op->kind == FILE_WRITE) {
@@ -384,10 +394,9 @@ commit(struct file_op *op, const char *data, size_t size)
 	op->append.size = size;
 	op->append.done = appended;
 	op->append.user = op;
-	if (op->kind == FILE_WRITE && f->env->options.commit_async) {
+	op->append.chain = &f->chain;
+	if (op->kind == FILE_WRITE && f->env->options.commit_async)
 		op->append.accepted = op->durable ? NULL : accepted;
-		op->append.chain = &f->chain;
-	}
 	actor_append(f->node->actor, &op->append);
 }
 

@@ -1,6 +1,9 @@
 /*
  * Open actors: reading, and writing line by line.
  *
+ * An open file is of one life of its actor: that in which it was opened for reading, or first written to. Once that has been erased
+ * reads are -ESTALE and writes -ENOENT, whether the actor has been made anew or not.
+ *
  * Owns what is particular to one open file: the unfinished line, the order of the operations that append, the actor's
  * head as this file has seen it. Knows nothing of FUSE. Any thread may call.
  *

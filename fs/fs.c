@@ -6,14 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "env.h"
+#include "feed_file.h"
 #include "file.h"
 #include "node.h"
 #include "notify.h"
 #include "ops.h"
 #include "space.h"
 
-/* Opening and reading may wait for NATS, each on a thread of its own; writing does not hold one. */
+/* Opening and reading may wait for NATS, each on a thread of its own; writing, and waiting for an event, does not hold one. */
 #define THREADS_MAX 256
 #define THREADS_IDLE_MAX 16
 
@@ -130,7 +132,11 @@ make_parts(struct fs *fs)
 	if (err == 0)
 		err = notify_new(&env->notify, env->store, env->nodes, env->clock, &kernel);
 	if (err == 0)
+		err = bridge_new(&env->bridge, env);
+	if (err == 0)
 		err = files_new(&env->files);
+	if (err == 0)
+		err = feed_files_new(&env->feed_files, env);
 	if (err == 0)
 		err = space_new(&env->space, env->store);
 	return err;
@@ -165,6 +171,8 @@ fs_new(struct fs **out, struct store *store, const struct clock *clock, struct l
 		store_listen(store, notify_changed, fs->env.notify);
 		err = notify_start(fs->env.notify);
 	}
+	if (err == 0)
+		err = bridge_start(fs->env.bridge);
 	if (err != 0) {
 		fs_free(fs);
 		return err;
@@ -211,6 +219,24 @@ fs_serve(struct fs *fs)
 }
 
 void
+fs_detached(struct fs *fs)
+{
+	feed_files_end(fs->env.feed_files);
+}
+
+void
+fs_cluster_event(struct fs *fs, struct span line)
+{
+	feed_files_tell(fs->env.feed_files, line);
+}
+
+void
+fs_cluster_changed(struct fs *fs)
+{
+	bridge_owned_changed(fs->env.bridge);
+}
+
+void
 fs_free(struct fs *fs)
 {
 	if (fs == NULL)
@@ -218,13 +244,17 @@ fs_free(struct fs *fs)
 	/* Writers that wait for an append get their answer before the connection to the kernel is closed. */
 	if (fs->env.files != NULL)
 		files_drain(fs->env.files);
+	bridge_stop(fs->env.bridge);
+	feed_files_stop(fs->env.feed_files);
 	store_listen(fs->env.store, NULL, NULL);
 	notify_stop(fs->env.notify);
 	if (fs->session != NULL) {
 		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
 	}
+	bridge_free(fs->env.bridge);
 	handles_destroy(&fs->env.handles);
+	feed_files_free(fs->env.feed_files);
 	files_free(fs->env.files);
 	space_free(fs->env.space);
 	notify_free(fs->env.notify);

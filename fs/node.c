@@ -15,7 +15,9 @@ struct node_table {
 	struct store *store;
 	struct node *root;
 	struct lock lock;
-	struct table nodes; /* guarded by lock; the root is not in it */
+	/* Guarded by lock. The root is in neither. */
+	struct table nodes;
+	struct table removed; /* those that still have counts */
 };
 
 struct key {
@@ -53,19 +55,26 @@ free_node(struct node *n)
 	free(n);
 }
 
-void
-node_table_free(struct node_table *t)
+static void
+free_nodes(struct table *nodes)
 {
 	struct table_link *link, *next;
 
-	if (t == NULL)
-		return;
 	/* One after the other as they are in the table: to take the first out again and again would look through what is empty already. */
-	for (link = table_next(&t->nodes, NULL); link != NULL; link = next) {
-		next = table_next(&t->nodes, link);
+	for (link = table_next(nodes, NULL); link != NULL; link = next) {
+		next = table_next(nodes, link);
 		free_node(container_of(link, struct node, link));
 	}
-	table_free(&t->nodes);
+	table_free(nodes);
+}
+
+void
+node_table_free(struct node_table *t)
+{
+	if (t == NULL)
+		return;
+	free_nodes(&t->nodes);
+	free_nodes(&t->removed);
 	lock_destroy(&t->lock);
 	free(t->root);
 	free(t);
@@ -250,7 +259,7 @@ node_put(struct node_table *t, struct node *n, uint64_t count)
 		n->refs -= count < n->refs ? count : n->refs;
 		if (n->refs > 0)
 			break;
-		table_remove(&t->nodes, &n->link);
+		table_remove(n->removed ? &t->removed : &t->nodes, &n->link);
 		/* The dead are strung together by the links that the table has given up, to be freed without the lock.
 		 */
 		n->link.next = dead != NULL ? &dead->link : NULL;
@@ -264,6 +273,41 @@ node_put(struct node_table *t, struct node *n, uint64_t count)
 		free_node(dead);
 		dead = next != NULL ? container_of(next, struct node, link) : NULL;
 	}
+}
+
+uint64_t
+node_remove(struct node_table *t, struct node *parent, const char *name)
+{
+	struct key key = { parent, name };
+	uint64_t lookups = 0;
+
+	lock_take(&t->lock);
+	struct table_link *link = table_find(&t->nodes, node_child_ino(parent, name), matches, &key);
+	if (link != NULL) {
+		struct node *n = container_of(link, struct node, link);
+		table_remove(&t->nodes, link);
+		n->removed = table_add(&t->removed, link->hash, link) == 0;
+		/* For want of memory it stays where it was, where there is room. */
+		if (!n->removed)
+			(void)table_add(&t->nodes, link->hash, link);
+		else if (n->kind == NODE_NAMESPACE)
+			lookups = n->lookups;
+	}
+	lock_give(&t->lock);
+	return lookups;
+}
+
+bool
+node_count_lookups(struct node_table *t, struct node *n, int64_t change)
+{
+	struct node *ns = n->kind == NODE_ACTOR ? n->parent : n;
+
+	lock_take(&t->lock);
+	bool counts = !ns->removed;
+	if (counts)
+		ns->lookups += (uint64_t)change;
+	lock_give(&t->lock);
+	return counts;
 }
 
 size_t

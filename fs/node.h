@@ -45,10 +45,13 @@ struct node {
 		_Atomic uint64_t told;
 		/* NODE_CONTROL: of a numbered entry, set once it is known to exist; owned (entries.c). */
 		_Atomic(struct entry *) entry;
+		/* NODE_NAMESPACE: the kernel's lookups of it and of its actors, guarded by the table's lock. */
+		uint64_t lookups;
 	};
 	_Atomic bool made; /* set last; whoever gets the node from the kernel reads it first */
 	enum node_kind kind : 8;
 	bool pending; /* in the queue of notify.c, guarded by its lock */
+	bool removed; /* guarded by the table's lock: see node_remove */
 	char name[];
 };
 
@@ -76,6 +79,18 @@ void node_ref(struct node_table *t, struct node *n);
 
 /* Take n counts away: an own one, or those of a forget. */
 void node_put(struct node_table *t, struct node *n, uint64_t count);
+
+/*
+ * The name is no more, as the kernel is just told, or was a moment ago: whoever gets the name from here on gets another node. For the kernel marks
+ * what was removed, and who still uses that must not spoil what is made anew. Returns the lookups that were counted.
+ */
+uint64_t node_remove(struct node_table *t, struct node *parent, const char *name);
+
+/*
+ * Count lookups of a namespace or of an actor in it by the kernel, or its forgetting of them: a file that is watched keeps itself, and not
+ * its directory. False: the namespace was removed, and nobody counts.
+ */
+bool node_count_lookups(struct node_table *t, struct node *n, int64_t change);
 
 /* That node if it is there, counted once more; else NULL. */
 struct node *node_find(struct node_table *t, const struct node *parent, const char *name);

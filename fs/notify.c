@@ -226,6 +226,17 @@ notify_owner(struct notify *nt, struct node *ns, const struct ns_attr *attr)
 	return changed;
 }
 
+void
+notify_forgotten(struct notify *nt, struct node *ns)
+{
+	lock_take(&nt->lock);
+	if (ns->held != NULL) {
+		ns->held->until_ns = 0;
+		to_do_locked(nt);
+	}
+	lock_give(&nt->lock);
+}
+
 bool
 notify_list(struct notify *nt, struct node *ns, struct index *x)
 {

@@ -65,6 +65,9 @@ void notify_namespace(struct notify *nt, struct node *ns);
 /* An open has learnt that an actor's head is this: what the kernel knows of it is this or forgotten on return. Does not block. */
 void notify_opened(struct notify *nt, struct node *n, const struct head *head);
 
+/* The kernel has forgotten a namespace, and so all that it was told of its actors: its index need not be kept for that. Does not block. */
+void notify_forgotten(struct notify *nt, struct node *ns);
+
 /* A namespace is opened to be listed from that index. May the kernel show the listing that it has? */
 bool notify_list(struct notify *nt, struct node *ns, struct index *x);
 

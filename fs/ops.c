@@ -6,8 +6,13 @@
 #include <string.h>
 
 #include "attr.h"
+#include "bridge.h"
+#include "cluster_files.h"
+#include "control.h"
 #include "dir.h"
 #include "env.h"
+#include "notify.h"
+#include "ops_bridge.h"
 #include "ops_file.h"
 #include "space.h"
 #include "tree.h"
@@ -35,6 +40,25 @@ fill_entry(const struct fs_env *env, const struct node *n, const struct attr *a,
 		.entry_timeout = a->entry_valid_s };
 }
 
+/* The namespace that is known as long as the kernel knows that node. */
+static struct node *
+namespace_of(struct node *n)
+{
+	return n->kind == NODE_NAMESPACE ? n : n->kind == NODE_ACTOR ? n->parent : NULL;
+}
+
+/* The kernel is about to be told of a node for a user. */
+static void
+count_lookup(const struct fs_env *env, struct node *n)
+{
+	const struct node *ns = namespace_of(n);
+
+	if (ns != NULL && node_count_lookups(env->nodes, n, 1))
+		bridge_known(env->bridge, ns->name, true);
+	if (n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_OWNED)
+		bridge_owned_known(env->bridge, node_namespace(n));
+}
+
 /* What the kernel is told of a node that it shall know by name; on failure the count is given back. */
 static int
 describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
@@ -42,11 +66,24 @@ describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
 	struct attr a;
 	int err = attr_get(env, n, &a);
 
-	if (err != 0)
+	if (err != 0) {
 		node_put(env->nodes, n, 1);
-	else
-		fill_entry(env, n, &a, e);
-	return err;
+		return err;
+	}
+	count_lookup(env, n);
+	fill_entry(env, n, &a, e);
+	return 0;
+}
+
+/* The kernel has forgotten a node, or did not take it. */
+static void
+forget_node(struct fs_env *env, struct node *n, uint64_t count)
+{
+	struct node *ns = namespace_of(n);
+
+	if (ns != NULL && node_count_lookups(env->nodes, n, -(int64_t)count) && bridge_forgotten(env->bridge, ns->name, count))
+		notify_forgotten(env->notify, ns);
+	node_put(env->nodes, n, count);
 }
 
 static void
@@ -57,7 +94,7 @@ reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *e)
 	if (err != 0)
 		ops_reply_error(req, err);
 	else if (fuse_reply_entry(req, e) == -ENOENT)
-		node_put(env->nodes, node_of(env->nodes, e->ino), 1);
+		forget_node(env, node_of(env->nodes, e->ino), 1);
 }
 
 static void
@@ -65,6 +102,9 @@ lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param e;
 	struct node *n;
+
+	if (ops_bridge_lookup(req, parent, name))
+		return;
 	int err = tree_lookup(ops_env(req), ops_node(req, parent), name, &n);
 
 	if (err == 0)
@@ -75,7 +115,7 @@ lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void
 forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	node_put(ops_env(req)->nodes, ops_node(req, ino), count);
+	forget_node(ops_env(req), ops_node(req, ino), count);
 	fuse_reply_none(req);
 }
 
@@ -83,7 +123,7 @@ static void
 forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		node_put(ops_env(req)->nodes, ops_node(req, forgets[i].ino), forgets[i].nlookup);
+		forget_node(ops_env(req), ops_node(req, forgets[i].ino), forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -92,9 +132,11 @@ getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *n = ops_node(req, ino);
 	struct attr a;
-	int err = attr_get(ops_env(req), n, &a);
 
 	(void)fi;
+	if (ops_bridge_getattr(req, ino))
+		return;
+	int err = attr_get(ops_env(req), n, &a);
 	if (err != 0)
 		ops_reply_node_error(req, err);
 	else
@@ -106,9 +148,11 @@ setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int to_set, struct fu
 {
 	struct node *n = ops_node(req, ino);
 	struct attr a;
-	int err = attr_set(ops_env(req), n, want, to_set, &a);
 
 	(void)fi;
+	if (ops_bridge_setattr(req, ino))
+		return;
+	int err = attr_set(ops_env(req), n, want, to_set, &a);
 	if (err != 0)
 		ops_reply_error(req, err);
 	else
@@ -140,6 +184,9 @@ mkdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct ns_attr attr = { .mode = mode & 07777, .uid = ctx->uid, .gid = ctx->gid };
 	struct fuse_entry_param e;
 	struct node *n;
+
+	if (ops_bridge_mkdir(req, parent, name))
+		return;
 	int err = tree_mkdir(ops_env(req), ops_node(req, parent), name, &attr, &n);
 
 	if (err == 0)
@@ -150,7 +197,17 @@ mkdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 static void
 rmdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	if (ops_bridge_remove(req, parent, name))
+		return;
 	ops_reply_error(req, tree_rmdir(ops_env(req), ops_node(req, parent), name));
+}
+
+static void
+unlink_actor(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	if (ops_bridge_remove(req, parent, name))
+		return;
+	ops_reply_error(req, tree_unlink(ops_env(req), ops_node(req, parent), name));
 }
 
 /* Make the actor and open it, or open it after all if it is there already. */
@@ -160,15 +217,17 @@ create_and_open(
 {
 	struct node *n;
 	int err = tree_create(env, dir, name, &n);
+	bool existed = err == -EEXIST;
 
-	if (err != 0 && err != -EEXIST)
+	if (err != 0 && !existed)
 		return err;
-	if (err == 0 || !(flags & O_EXCL))
-		err = file_open(env, n, flags, err == 0, f);
+	if (!existed || !(flags & O_EXCL))
+		err = file_open(env, n, flags, !existed, f);
 	if (err != 0) {
 		node_put(env->nodes, n, 1);
 		return err;
 	}
+	bridge_made_here(env->bridge, dir->name, name, existed);
 	err = describe(env, n, e);
 	if (err != 0)
 		file_free(*f);
@@ -181,9 +240,11 @@ create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct 
 	struct fs_env *env = ops_env(req);
 	struct fuse_entry_param e;
 	struct file *f;
-	int err = create_and_open(env, ops_node(req, parent), name, fi->flags, &e, &f);
 
 	(void)mode; /* an actor's mode is its namespace's */
+	if (ops_bridge_create(req, parent, name, fi))
+		return;
+	int err = create_and_open(env, ops_node(req, parent), name, fi->flags, &e, &f);
 	if (err != 0) {
 		ops_reply_error(req, err);
 		return;
@@ -191,7 +252,7 @@ create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct 
 	ops_file_show(env, fi, f);
 	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
 		file_free(f);
-		node_put(env->nodes, node_of(env->nodes, e.ino), 1);
+		forget_node(env, node_of(env->nodes, e.ino), 1);
 	}
 }
 
@@ -260,10 +321,12 @@ fill_actor(struct fs_env *env, struct node *ns, struct index *x, const struct ns
 	int err = attr_listed(env, n, x, info, &a);
 	if (err == 0)
 		buf_put(nodes, &n, sizeof(n));
-	if (err == 0 && !nodes->failed)
+	if (err == 0 && !nodes->failed) {
+		count_lookup(env, n);
 		fill_entry(env, n, &a, p);
-	else
+	} else {
 		node_put(env->nodes, n, 1);
+	}
 }
 
 static int
@@ -299,7 +362,7 @@ take_back(struct fs_env *env, const struct buf *nodes)
 	for (size_t at = 0; at < nodes->len; at += sizeof(struct node *)) {
 		struct node *n;
 		memcpy(&n, nodes->p + at, sizeof(n));
-		node_put(env->nodes, n, 1);
+		forget_node(env, n, 1);
 	}
 }
 
@@ -409,10 +472,22 @@ refuse_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 }
 
 static void
-refuse_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+readlink_node(fuse_req_t req, fuse_ino_t ino)
 {
-	(void)parent, (void)name;
-	fuse_reply_err(req, EPERM);
+	const struct node *n = ops_node(req, ino);
+	struct buf target = { 0 };
+
+	if (n->kind != NODE_CONTROL || control_kind(n->control) != CONTROL_LINK) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	cluster_link(n, &target);
+	const char *text = buf_text(&target);
+	if (text != NULL)
+		fuse_reply_readlink(req, text);
+	else
+		fuse_reply_err(req, ENOMEM);
+	buf_free(&target);
 }
 
 static void
@@ -430,10 +505,11 @@ refuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 }
 
 static void
-refuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+symlink_node(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	(void)target, (void)parent, (void)name;
-	fuse_reply_err(req, EPERM);
+	(void)target;
+	if (!ops_bridge_symlink(req, parent, name))
+		fuse_reply_err(req, EPERM);
 }
 
 /* To make room beyond the end changes nothing and cannot be done; all else would change what is stored. */
@@ -444,8 +520,8 @@ refuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t l
 	fuse_reply_err(req, mode & ~FALLOC_FL_KEEP_SIZE ? EPERM : EOPNOTSUPP);
 }
 
-/* Not there: access (the kernel decides, default_permissions), locks (the kernel keeps them), lseek and poll (its
- * defaults fit). */
+/* Not there: access (the kernel decides, default_permissions), locks (the kernel keeps them), lseek (its default
+ * fits). */
 const struct fuse_lowlevel_ops ops_table = {
 	.init = init,
 	.lookup = lookup,
@@ -455,9 +531,10 @@ const struct fuse_lowlevel_ops ops_table = {
 	.setattr = setattr,
 	.mknod = mknod_actor,
 	.mkdir = mkdir_namespace,
-	.unlink = refuse_unlink,
+	.unlink = unlink_actor,
 	.rmdir = rmdir_namespace,
-	.symlink = refuse_symlink,
+	.symlink = symlink_node,
+	.readlink = readlink_node,
 	.rename = refuse_rename,
 	.link = refuse_link,
 	.open = ops_file_open,
@@ -467,6 +544,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.release = ops_file_release,
 	.fsync = ops_file_fsync,
 	.ioctl = ops_file_ioctl,
+	.poll = ops_file_poll,
 	.opendir = opendir_node,
 	.readdir = readdir_node,
 	.readdirplus = readdirplus_node,

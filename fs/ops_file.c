@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../store/table.h"
 #include "control.h"
+#include "feed_file.h"
+#include "ops_bridge.h"
 
 void
 ops_set_handle(struct fs_env *env, struct fuse_file_info *fi, void *handle)
@@ -28,11 +31,23 @@ file_of(const struct fs_env *env, const struct fuse_file_info *fi)
 	return ops_handle(env, fi);
 }
 
-/* Is what is open a struct file? Else it is a control file. */
+/* Is what is open a struct file? Else it is a feed or a control file. */
 static bool
 is_file(const struct node *n)
 {
 	return n->kind == NODE_ACTOR || control_kind(n->control) == CONTROL_FROM;
+}
+
+static bool
+is_feed(const struct node *n)
+{
+	return n->kind == NODE_CONTROL && (control_kind(n->control) == CONTROL_FEED || control_kind(n->control) == CONTROL_LINES);
+}
+
+static struct feed_file *
+feed_of(const struct fs_env *env, const struct fuse_file_info *fi)
+{
+	return ops_handle(env, fi);
 }
 
 /* An open control file: its text as it was when it was opened. */
@@ -120,6 +135,18 @@ close_control(struct fs_env *env, const struct fuse_file_info *fi)
 	free_control(&c->handle);
 }
 
+static void
+open_feed(fuse_req_t req, const struct node *n)
+{
+	struct feed_file *f;
+	int err = feed_file_open(ops_env(req), n, &f);
+
+	if (err != 0)
+		ops_reply_node_error(req, err);
+	else
+		feed_file_reply_open(ops_env(req), req, f);
+}
+
 void
 ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -127,6 +154,12 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
 	int err = -EPERM;
 
+	if (n->kind == NODE_ACTOR && ops_bridge_open(req, fi))
+		return;
+	if (is_feed(n) && !writing) {
+		open_feed(req, n);
+		return;
+	}
 	if (is_file(n) && (n->kind == NODE_ACTOR || !writing))
 		err = open_file(ops_env(req), n, fi);
 	else if (!writing)
@@ -164,6 +197,10 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 {
 	struct actor_bytes out = { 0 };
 
+	if (is_feed(ops_node(req, ino))) {
+		feed_file_read(feed_of(ops_env(req), fi), req, size, (fi->flags & O_NONBLOCK) != 0);
+		return;
+	}
 	if (!is_file(ops_node(req, ino))) {
 		read_control(req, &control_of(ops_env(req), fi)->text, (uint64_t)offset, size);
 		return;
@@ -277,7 +314,7 @@ submit_empty(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind 
 void
 ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (is_file(ops_node(req, ino)))
+	if (is_file(ops_node(req, ino)) && !ops_bridge_handle(fi))
 		submit_empty(req, fi, FILE_FLUSH);
 	else
 		fuse_reply_err(req, 0);
@@ -308,12 +345,33 @@ released(struct file_op *op, int err, size_t written)
 void
 ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	if (ops_bridge_handle(fi)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
 	if (is_file(ops_node(req, ino))) {
 		file_close(file_of(ops_env(req), fi), released, req);
 		return;
 	}
+	if (is_feed(ops_node(req, ino))) {
+		feed_file_release(feed_of(ops_env(req), fi), req);
+		return;
+	}
 	close_control(ops_env(req), fi);
 	fuse_reply_err(req, 0);
+}
+
+void
+ops_file_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	if (is_feed(ops_node(req, ino))) {
+		feed_file_poll(feed_of(ops_env(req), fi), req, ph);
+		return;
+	}
+	/* As any regular file. The kernel must be told each time, for it would never ask again for a feed either. */
+	if (ph != NULL)
+		fuse_pollhandle_destroy(ph);
+	fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
 }
 
 void
@@ -325,6 +383,14 @@ ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, stru
 	(void)arg;
 	(void)in;
 	(void)in_size;
+	if (is_feed(ops_node(req, ino)) && cmd == FS_IOC_NAMES) {
+		int err = feed_file_name(feed_of(ops_env(req), fi));
+		if (err != 0)
+			ops_reply_error(req, err);
+		else
+			fuse_reply_ioctl(req, 0, NULL, 0);
+		return;
+	}
 	if (ops_node(req, ino)->kind != NODE_ACTOR || (flags & FUSE_IOCTL_DIR) || cmd != FS_IOC_VERSION ||
 	    out_size < sizeof(version)) {
 		fuse_reply_err(req, ENOTTY);

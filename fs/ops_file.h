@@ -18,6 +18,7 @@ void ops_file_write(
 void ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_file_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void ops_file_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi,
     unsigned flags, const void *in, size_t in_size, size_t out_size);
 

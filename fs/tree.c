@@ -6,6 +6,7 @@
 
 #include "../store/name.h"
 #include "attr.h"
+#include "bridge.h"
 #include "control.h"
 #include "entries.h"
 
@@ -103,7 +104,7 @@ tree_mkdir(struct fs_env *env, struct node *dir, const char *name, const struct 
 }
 
 int
-tree_rmdir(struct fs_env *env, const struct node *dir, const char *name)
+tree_rmdir(struct fs_env *env, struct node *dir, const char *name)
 {
 	if (env->options.read_only)
 		return -EROFS;
@@ -112,9 +113,61 @@ tree_rmdir(struct fs_env *env, const struct node *dir, const char *name)
 	int err = name_check_namespace(span_of(name));
 	if (err != 0)
 		return absent(err);
-	err = store_ns_remove(env->store, name);
-	if (err == 0)
+	err = store_ns_remove(env->store, name, env->options.allow_delete);
+	if (err == 0) {
 		atomic_store(&env->root_changed_us, clock_wall(env->clock));
+		tree_removed(env, dir, name);
+	}
+	return err;
+}
+
+void
+tree_removed(struct fs_env *env, struct node *dir, const char *name)
+{
+	uint64_t lookups = node_remove(env->nodes, dir, name);
+
+	if (lookups > 0)
+		(void)bridge_forgotten(env->bridge, name, lookups);
+}
+
+int
+tree_exists(const struct fs_env *env, struct node *dir, const char *name)
+{
+	struct ns_info info;
+
+	/* Of an actor nothing depends on it: what is opened for the process changes nothing. */
+	if (dir->kind != NODE_ROOT)
+		return 0;
+	return store_ns_info(env->store, name, ENV_NAMESPACE_AGE_NS, true, &info) == -ENOENT ? -ENOENT : 0;
+}
+
+int
+tree_unlink(struct fs_env *env, struct node *dir, const char *name)
+{
+	struct actor *actor;
+
+	if (!env->options.allow_delete || dir->kind != NODE_NAMESPACE || strcmp(name, CONTROL_NAME) == 0)
+		return -EPERM;
+	if (env->options.read_only)
+		return -EROFS;
+	int err = name_check_actor(span_of(name));
+	if (err != 0)
+		return absent(err);
+	err = actor_get(env->store, dir->name, name, &actor);
+	if (err != 0)
+		return err;
+	struct head head;
+	err = actor_erase(actor);
+	/* Erased all the same, with something left to be cleaned up; or nobody knows. */
+	if (err == -ETIMEDOUT && actor_head(actor, INT64_MAX, true, &head) == -ENOENT)
+		err = 0;
+	actor_put(actor);
+	if (err == -ETIMEDOUT)
+		bridge_doubt(env->bridge, dir->name, name);
+	if (err == 0) {
+		bridge_gone_here(env->bridge, dir->name, name);
+		tree_removed(env, dir, name);
+	}
 	return err;
 }
 
@@ -163,6 +216,8 @@ tree_create(const struct fs_env *env, struct node *dir, const char *name, struct
 	err = node_actor(env->nodes, *out, &actor);
 	if (err == 0)
 		err = mark(actor);
+	if (err == -ETIMEDOUT)
+		bridge_doubt(env->bridge, dir->name, name);
 	if (err != 0 && err != -EEXIST)
 		node_put(env->nodes, *out, 1);
 	return err;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "cluster_files.h"
 
 struct entry {
 	const char *name;
@@ -38,8 +39,14 @@ value_count(const struct fs_env *env, struct node *n, struct buf *out)
 static int
 value_shard(const struct fs_env *env, struct node *n, struct buf *out)
 {
-	if (env->options.shard_of != NULL)
-		buf_printf(out, "%u", env->options.shard_of(n->parent->name, n->name));
+	buf_printf(out, "%u", env->options.cluster.shard_of(n->parent->name, n->name));
+	return 0;
+}
+
+static int
+value_owner(const struct fs_env *env, struct node *n, struct buf *out)
+{
+	cluster_put_actor_owner(env, n->parent->name, n->name, out);
 	return 0;
 }
 
@@ -53,7 +60,8 @@ value_conflict(const struct fs_env *env, struct node *n, struct buf *out)
 static const struct entry entries[] = {
 	{ "user.aether.version", value_version, false },
 	{ "user.aether.count", value_count, false },
-	{ "user.aether.shard", value_shard, true },
+	{ "user.aether.shard", value_shard, false },
+	{ "user.aether.owner", value_owner, true },
 	{ "user.aether.conflict", value_conflict, true },
 };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))

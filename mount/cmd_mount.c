@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,38 +13,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../cluster/shard.h"
 #include "../fs/fs.h"
-#include "../store/clock.h"
-#include "../store/jetstream.h"
-#include "../store/logger.h"
-#include "../store/memory.h"
-#include "../store/store.h"
 #include "bounded.h"
 #include "cli.h"
 #include "daemon.h"
+#include "detach.h"
 #include "mountinfo.h"
 #include "options.h"
 #include "paths.h"
-#include "server.h"
+#include "service.h"
 #include "unmount.h"
 #include "urls.h"
 #include "version.h"
-
-#define CONNECT_MIN_NS (5 * NS_PER_SEC)
+#include "wiring.h"
 
 /* One mount from its options to its end. */
 struct mount {
 	struct options o;
-	struct buf mountpoint, state_dir, log, node_id, source;
-	struct buf creds, nkey, tls_ca, tls_cert, tls_key;
-	const struct clock *clock;
+	struct buf mountpoint, log, source;
 	struct daemon daemon;
 
-	struct logger *lg;
-	struct server *server;
-	struct store *store;
+	struct service service;
+	struct logger *lg; /* the service's */
 	struct fs *fs;
+	struct fs *_Atomic shown; /* the same, as long as it is to be told of the cluster */
 };
 
 /* The reason of a failure goes to the log, and to whoever waits in front. */
@@ -64,72 +57,42 @@ static int __attribute__((format(printf, 2, 3))) fail(struct mount *m, const cha
 	return CLI_FAILED;
 }
 
-/* What was given, else NULL. */
-static const char *
-text_or_null(struct buf *b)
+static void
+cluster_changed(void *arg)
 {
-	return b->len > 0 ? buf_text(b) : NULL;
+	const struct mount *m = arg;
+	struct fs *fs = m->shown;
+
+	if (fs != NULL)
+		fs_cluster_changed(fs);
 }
 
-static int
-open_backend(struct mount *m, struct backend **backend)
+static void
+cluster_event(void *arg, struct span line)
 {
-	const struct options *o = &m->o;
-	const int64_t connect_ns = o->timeout_ns > CONNECT_MIN_NS ? o->timeout_ns : CONNECT_MIN_NS;
-	struct jetstream_options js = {
-		.urls = o->nats,
-		.creds = text_or_null(&m->creds),
-		.nkey = text_or_null(&m->nkey),
-		.tls_ca = text_or_null(&m->tls_ca),
-		.tls_cert = text_or_null(&m->tls_cert),
-		.tls_key = text_or_null(&m->tls_key),
-		.prefix = o->prefix,
-		.replicas = o->replicas,
-		.connect_timeout_ns = connect_ns,
-	};
-	struct buf why = { 0 }, name = { 0 };
-	int err;
+	const struct mount *m = arg;
+	struct fs *fs = m->shown;
 
-	if (o->memory)
-		return memory_new(backend, m->clock);
-	if (o->nats == NULL) {
-		err = server_start(&m->server, buf_text(&m->state_dir), SERVER_START_NS, m->clock, m->lg, &why);
-		if (err != 0)
-			goto out;
-		js.urls = server_url(m->server);
-		js.user = server_user(m->server);
-		js.password = server_password(m->server);
-		js.on_disconnect = server_lost;
-		js.arg = m->server;
-	}
-	buf_printf(&name, "aether %s", buf_text(&m->node_id));
-	js.client_name = buf_text(&name);
-	err = jetstream_new(backend, &js, m->clock, m->lg, &why);
-out:
-	if (err != 0)
-		fail(m, "%s", why.len > 0 ? buf_text(&why) : strerror(-err));
-	buf_free(&why);
-	buf_free(&name);
-	return err;
+	if (fs != NULL)
+		fs_cluster_event(fs, line);
 }
 
 static int
 build(struct mount *m)
 {
 	const struct options *o = &m->o;
-	const struct store_options store = {
-		.timeout_ns = o->timeout_ns,
-		.cache_bytes = o->cache_bytes,
-		.eventual = o->eventual,
-	};
+	struct service *service = &m->service;
+	struct buf why = { 0 };
+	int err = service_open(service, &why);
 	const struct fs_options fs = {
-		.node_id = buf_text(&m->node_id),
+		.node_id = buf_text(&service->node_id),
 		.version = AETHER_VERSION,
 		.mountpoint = buf_text(&m->mountpoint),
 		.source = buf_text(&m->source),
-		.state_dir = o->nats == NULL && !o->memory ? buf_text(&m->state_dir) : NULL,
+		.state_dir = o->nats == NULL && !o->memory ? buf_text(&service->state_dir) : NULL,
 		.fuse_opts = o->fuse_opts,
 		.read_only = o->read_only,
+		.allow_delete = o->allow_delete,
 		.commit_async = o->commit_async,
 		.set_uid = o->set_uid,
 		.set_gid = o->set_gid,
@@ -137,21 +100,23 @@ build(struct mount *m)
 		.gid = o->gid,
 		.set_umask = o->set_umask,
 		.umask = o->umask,
-		.shard_of = shard_of,
+		.cluster = wiring_cluster(service->cluster),
 	};
-	struct backend *backend = NULL;
-	int err = open_backend(m, &backend);
 
-	if (err != 0)
-		return err;
-	err = store_new(&m->store, backend, m->clock, m->lg, &store);
+	if (err == 0)
+		err = service_join(service, &why);
 	if (err != 0) {
-		fail(m, "cannot set up the store: %s", strerror(-err));
-		return err;
+		fail(m, "%s", buf_text(&why));
+	} else {
+		err = fs_new(&m->fs, service->store, service->clock, m->lg, &fs);
+		if (err != 0)
+			fail(m, "cannot mount at %s: %s", fs.mountpoint, strerror(-err));
 	}
-	err = fs_new(&m->fs, m->store, m->clock, m->lg, &fs);
-	if (err != 0)
-		fail(m, "cannot mount at %s: %s", fs.mountpoint, strerror(-err));
+	if (err == 0) {
+		m->shown = m->fs;
+		fs_cluster_changed(m->fs);
+	}
+	buf_free(&why);
 	return err;
 }
 
@@ -160,6 +125,30 @@ build(struct mount *m)
  * every page again: a third of its time. What may stay is this much in each of malloc's arenas.
  */
 #define MALLOC_KEEP (4 * 1024 * 1024)
+
+static void
+detached(void *arg)
+{
+	struct mount *m = arg;
+
+	fs_detached(m->fs);
+}
+
+/* Until the mount is gone. 0 or -errno. */
+static int
+serve_requests(struct mount *m)
+{
+	struct detach *detach;
+	int err = detach_new(&detach, buf_text(&m->mountpoint), detached, m);
+
+	if (err != 0)
+		log_warn(m->lg, "an unmount with files open will not be noticed: %s", strerror(-err));
+	err = fs_serve(m->fs);
+	if (err != 0)
+		log_error(m->lg, "serving ended: %s", strerror(-err));
+	detach_free(detach);
+	return err;
+}
 
 /* From the logger to the end of the mount. Returns the exit code. */
 static int
@@ -176,22 +165,20 @@ serve(struct mount *m)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	err = logger_new(&m->lg, text_or_null(&m->log), LOG_LEVEL_INFO);
+	err = logger_new(&m->lg, m->log.len > 0 ? buf_text(&m->log) : NULL, LOG_LEVEL_INFO);
 	if (err != 0)
 		return fail(m, "cannot open the log %s: %s", buf_text(&m->log), strerror(-err));
-	log_info(
-	    m->lg, "aether %s, node %s, mounts %s", AETHER_VERSION, buf_text(&m->node_id), buf_text(&m->mountpoint));
+	m->service.lg = m->lg;
+	log_info(m->lg, "aether %s, node %s, mounts %s", AETHER_VERSION, buf_text(&m->service.node_id), buf_text(&m->mountpoint));
 	err = build(m);
 	served = err == 0;
 	if (served) {
 		daemon_ready(&m->daemon);
-		err = fs_serve(m->fs);
-		if (err != 0)
-			log_error(m->lg, "serving ended: %s", strerror(-err));
+		err = serve_requests(m);
 	}
+	service_leave(&m->service);
 	fs_free(m->fs);
-	store_free(m->store);
-	server_free(m->server);
+	service_close(&m->service);
 	if (served)
 		log_info(m->lg, "unmounted %s", buf_text(&m->mountpoint));
 	logger_free(m->lg);
@@ -271,68 +258,38 @@ find_place(struct mount *m, struct stat *before)
 	return 0;
 }
 
+/* Where the log goes. */
 static int
-make_absolute(struct buf *out, const char *path)
+find_log(struct mount *m)
 {
-	return path != NULL ? paths_absolute(out, path) : 0;
-}
-
-/* All that the daemon needs and that depends on the user's surroundings. */
-static int
-find_paths(struct mount *m)
-{
-	const struct options *o = &m->o;
 	char *slash;
 	int err = 0;
 
-	if (o->state_dir != NULL)
-		err = paths_absolute(&m->state_dir, o->state_dir);
-	else if (o->nats == NULL && !o->memory)
-		err = paths_state(&m->state_dir);
-	if (err == -ENOENT)
-		return cli_fail("no home directory for the state: set HOME, or use --state-dir");
-	if (err == 0 && o->log != NULL)
-		err = paths_absolute(&m->log, o->log);
-	else if (err == 0 && !o->foreground) {
+	if (m->o.log != NULL)
+		err = paths_absolute(&m->log, m->o.log);
+	else if (!m->o.foreground)
 		err = paths_log(&m->log, buf_text(&m->mountpoint));
-		if (err == -ENOENT)
-			return cli_fail("no home directory for the log: set HOME, or use -o log=");
-		if (err == 0) {
-			slash = strrchr(buf_text(&m->log), '/');
-			*slash = '\0';
-			err = paths_mkdirs(buf_text(&m->log), 0700);
-			if (err != 0)
-				return cli_fail("cannot create %s: %s", buf_text(&m->log), strerror(-err));
-			*slash = '/';
-		}
+	if (err == -ENOENT)
+		return cli_fail("no home directory for the log: set HOME, or use -o log=");
+	if (err == 0 && m->o.log == NULL && !m->o.foreground) {
+		slash = strrchr(buf_text(&m->log), '/');
+		*slash = '\0';
+		err = paths_mkdirs(buf_text(&m->log), 0700);
+		if (err != 0)
+			return cli_fail("cannot create %s: %s", buf_text(&m->log), strerror(-err));
+		*slash = '/';
 	}
-	if (err != 0 || (err = make_absolute(&m->creds, o->creds)) != 0 ||
-	    (err = make_absolute(&m->nkey, o->nkey)) != 0 || (err = make_absolute(&m->tls_ca, o->tls_ca)) != 0 ||
-	    (err = make_absolute(&m->tls_cert, o->tls_cert)) != 0 ||
-	    (err = make_absolute(&m->tls_key, o->tls_key)) != 0)
-		return cli_fail("%s", strerror(-err));
-	return 0;
+	return err != 0 ? cli_fail("%s", strerror(-err)) : 0;
 }
 
 static int
-name_node(struct mount *m)
+find_source(struct mount *m)
 {
-	char host[HOST_NAME_MAX + 1] = "";
-	unsigned char random[4];
-
-	if (m->o.node_id != NULL) {
-		buf_puts(&m->node_id, m->o.node_id);
-	} else {
-		if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
-			strcpy(host, "node");
-		m->clock->random(m->clock, random, sizeof(random));
-		buf_printf(&m->node_id, "%s-%02x%02x%02x%02x", host, random[0], random[1], random[2], random[3]);
-	}
 	if (m->o.nats != NULL)
 		urls_redact(&m->source, m->o.nats);
 	else
 		buf_puts(&m->source, "aether");
-	if (buf_text(&m->node_id) == NULL || buf_text(&m->source) == NULL || buf_text(&m->mountpoint) == NULL)
+	if (buf_text(&m->source) == NULL || buf_text(&m->mountpoint) == NULL)
 		return cli_fail("%s", strerror(ENOMEM));
 	return 0;
 }
@@ -370,7 +327,7 @@ run(struct mount *m)
 	int log_fd;
 	pid_t pid;
 
-	if (find_place(m, &before) != 0 || find_paths(m) != 0 || name_node(m) != 0)
+	if (find_place(m, &before) != 0 || find_log(m) != 0 || find_source(m) != 0 || service_find(&m->service) != 0)
 		return CLI_FAILED;
 	if (m->o.foreground)
 		return serve(m);
@@ -386,37 +343,26 @@ run(struct mount *m)
 	return wait_in_front(m, pid, &before);
 }
 
-/* A URL's credentials are in the argument vector for all to see (ps); they have been copied. */
-static void
-hide_secrets(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], "--nats=", 7) == 0)
-			urls_mask(argv[i] + 7);
-		else if (strcmp(argv[i], "--nats") == 0 && i + 1 < argc)
-			urls_mask(argv[i + 1]);
-	}
-}
-
 static int
 mount_main(int argc, char **argv)
 {
-	struct mount m = { .clock = clock_system(), .daemon = DAEMON_FOREGROUND };
+	struct mount m = { .service = { .o = &m.o, .clock = clock_system(), .changed = cluster_changed, .event = cluster_event, .arg = &m },
+		.daemon = DAEMON_FOREGROUND };
 	struct buf why = { 0 };
 	int err = options_parse(&m.o, argc, argv, getenv("AETHER_NATS"), &why);
 	int code;
-	struct buf *bufs[] = { &m.mountpoint, &m.state_dir, &m.log, &m.node_id, &m.source, &m.creds, &m.nkey, &m.tls_ca,
-		&m.tls_cert, &m.tls_key };
 
-	hide_secrets(argc, argv);
+	service_hide_secrets(argc, argv);
 	if (err == -EINVAL)
 		code = cli_usage(&command_mount, "%s", buf_text(&why));
 	else if (err != 0)
 		code = cli_fail("%s", strerror(-err));
 	else
 		code = run(&m);
-	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
-		buf_free(bufs[i]);
+	buf_free(&m.mountpoint);
+	buf_free(&m.log);
+	buf_free(&m.source);
+	service_free(&m.service);
 	buf_free(&why);
 	options_free(&m.o);
 	return code;
@@ -448,6 +394,7 @@ const struct cli_command command_mount = {
 	    "fsync and\n"
 	    "                           close wait for them and report errors\n"
 	    "      cache_size=BYTES     memory for content, with K, M or G for the unit (256M)\n"
+	    "      delete               rm erases actors for good, rmdir namespaces with all actors in them\n"
 	    "      prefix=WORD          of streams and subjects in NATS: letters and digits (aether)\n"
 	    "      uid=N, gid=N         show that owner and group everywhere\n"
 	    "      umask=OCTAL          permission bits that are taken from all modes\n"

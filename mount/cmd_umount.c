@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -14,6 +15,8 @@
 #include "paths.h"
 #include "unmount.h"
 
+#define BUSY_TRIES 25
+#define BUSY_PAUSE_NS 20000000
 #define END_MS 30000 /* how long a daemon may take to end: appends under way come first */
 
 /* Where the mount is, as the kernel lists it. 0, or an exit code after a message. */
@@ -82,6 +85,22 @@ wait_for_end(int daemon, pid_t pid)
 	return cli_fail("unmounted, but the daemon (pid %d) has not ended within %d s", (int)pid, END_MS / 1000);
 }
 
+/* The process that repeats other nodes' changes (../fs/poker.h) has the mount open for a moment each time: that is no use by anybody. */
+static int
+unmount_when_free(const char *target, bool lazy, struct buf *why)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	int err;
+
+	for (int tries = 0;; tries++) {
+		err = unmount(target, lazy, why);
+		if (err != -EBUSY || tries == BUSY_TRIES)
+			return err;
+		buf_clear(why);
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int
 umount_at(const char *target)
 {
@@ -90,7 +109,7 @@ umount_at(const char *target)
 	int daemon = open_daemon(target, &pid);
 	int code = CLI_DONE;
 
-	if (unmount(target, daemon == -ENOTCONN, &why) != 0)
+	if (unmount_when_free(target, daemon == -ENOTCONN, &why) != 0)
 		code = cli_fail("%s%s", buf_text(&why), daemon == -ETIMEDOUT ? "; the daemon does not answer" : "");
 	else if (daemon >= 0)
 		code = wait_for_end(daemon, pid);

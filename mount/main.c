@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../fs/libfuse.h"
+#include "../fs/poker.h"
 #include "cli.h"
 #include "supervise.h"
 #include "version.h"
@@ -44,8 +45,25 @@ const struct cli_command command_supervise = {
 	.run = supervise_main,
 };
 
+static int
+poke_main(int argc, char **argv)
+{
+	if (argc != 2 || argv[1][0] != '/')
+		return cli_usage(&command_poke, "one absolute path of a mount point is needed");
+	return poker_main(argv[1]);
+}
+
+const struct cli_command command_poke = {
+	.name = "poke",
+	.summary = NULL,
+	.usage = "Usage: aether poke MOUNTPOINT\n"
+		 "\n"
+		 "Repeats on a mount what other nodes have changed, so that inotify shows it. The mount starts it.\n",
+	.run = poke_main,
+};
+
 static const struct cli_command *const commands[] = { &command_mount, &command_umount, &command_append, &command_replay,
-	&command_status, &command_version, &command_supervise };
+	&command_watch, &command_status, &command_cluster, &command_node, &command_version, &command_supervise, &command_poke };
 
 static void
 print_help(FILE *to)

@@ -29,6 +29,7 @@ struct parse {
 	struct options *o;
 	struct buf *why;
 	struct buf fuse;
+	bool node; /* of a node without a mount */
 	const char *seen[KEYS_MAX]; /* by key: the value it was given, "" for one without */
 };
 
@@ -239,6 +240,15 @@ set_read_only(struct parse *p, const struct key *k, const char *value)
 }
 
 static int
+set_delete(struct parse *p, const struct key *k, const char *value)
+{
+	(void)k;
+	(void)value;
+	p->o->allow_delete = true;
+	return 0;
+}
+
+static int
 set_foreground(struct parse *p, const struct key *k, const char *value)
 {
 	(void)k;
@@ -265,6 +275,7 @@ static const struct key keys[] = {
 	{ "timeout", true, set_timeout, 0, NULL, true },
 	{ "consistency", true, set_consistency, 0, NULL, true },
 	{ "commit", true, set_commit, 0, NULL, true },
+	{ "delete", true, set_delete, 0, NULL, false },
 	{ "prefix", true, set_prefix, offsetof(struct options, prefix), NULL, true },
 	{ "uid", true, set_uid, 0, NULL, true },
 	{ "gid", true, set_gid, 0, NULL, true },
@@ -338,6 +349,18 @@ apply(struct parse *p, size_t index, const char *value)
 	return err;
 }
 
+/* Has the option, of those of -o, a meaning without a mount? */
+static bool
+suits_node(const struct key *k)
+{
+	static const char *const names[] = { "timeout", "cache_size", "prefix", "creds", "nkey", "tlsca", "tlscert", "tlskey", "log" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], k->name) == 0)
+			return true;
+	return false;
+}
+
 /* One item of -o, its commas no longer escaped. */
 static int
 apply_item(struct parse *p, const char *item)
@@ -351,6 +374,8 @@ apply_item(struct parse *p, const char *item)
 	for (size_t i = 0; i < KEYS; i++) {
 		const struct key *k = &keys[i];
 
+		if (p->node && !suits_node(k))
+			continue;
 		if (!k->in_o || strlen(k->name) != len || strncmp(k->name, item, len) != 0)
 			continue;
 		if (k->has_value == (value != NULL))
@@ -396,8 +421,10 @@ check_together(struct parse *p)
 	} need_nats[] = { { "creds", o->creds }, { "nkey", o->nkey }, { "tlsca", o->tls_ca },
 		{ "tlscert", o->tls_cert }, { "tlskey", o->tls_key } };
 
-	if (o->mountpoint == NULL)
+	if (o->mountpoint == NULL && !p->node)
 		return wants(p, "MOUNTPOINT is missing");
+	if (o->memory && p->node)
+		return wants(p, "a node needs JetStream: events in memory live with a mount");
 	if (p->seen[KEY_RO] != NULL && p->seen[KEY_RW] != NULL)
 		return wants(p, "options 'ro' and 'rw' contradict each other");
 	if (o->memory && o->nats != NULL)
@@ -420,7 +447,7 @@ check_together(struct parse *p)
 static int
 set_mountpoint(struct parse *p, const char *value)
 {
-	if (p->o->mountpoint != NULL) {
+	if (p->o->mountpoint != NULL || p->node) {
 		buf_printf(p->why, "unexpected argument '%s'", value);
 		return -EINVAL;
 	}
@@ -454,10 +481,10 @@ read_command_line(struct parse *p, int argc, char *const argv[])
 	return err;
 }
 
-int
-options_parse(struct options *o, int argc, char *const argv[], const char *env_nats, struct buf *why)
+static int
+parse(struct options *o, bool node, int argc, char *const argv[], const char *env_nats, struct buf *why)
 {
-	struct parse p = { .o = o, .why = why };
+	struct parse p = { .o = o, .why = why, .node = node };
 	struct buf reason = { 0 };
 	int err;
 
@@ -487,6 +514,18 @@ options_parse(struct options *o, int argc, char *const argv[], const char *env_n
 	}
 	buf_free(&p.fuse);
 	return err;
+}
+
+int
+options_parse(struct options *o, int argc, char *const argv[], const char *env_nats, struct buf *why)
+{
+	return parse(o, false, argc, argv, env_nats, why);
+}
+
+int
+options_parse_node(struct options *o, int argc, char *const argv[], const char *env_nats, struct buf *why)
+{
+	return parse(o, true, argc, argv, env_nats, why);
 }
 
 void

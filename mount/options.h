@@ -1,5 +1,5 @@
 /*
- * The command line of `aether mount`. Pure: no file, no clock, no environment is looked at. Any thread.
+ * The command lines of `aether mount` and `aether node`. Pure: no file, no clock, no environment is looked at. Any thread.
  */
 #ifndef AETHER_MOUNT_OPTIONS_H
 #define AETHER_MOUNT_OPTIONS_H
@@ -35,6 +35,7 @@ struct options {
 	gid_t gid;
 	mode_t umask;
 	bool read_only;
+	bool allow_delete;
 	const char *creds, *nkey, *tls_ca, *tls_cert, *tls_key;
 	const char *log;
 	uint64_t cache_bytes;
@@ -49,6 +50,9 @@ struct options {
  * argument and holds no secret; -ENOMEM. options_free in any case.
  */
 int options_parse(struct options *o, int argc, char *const argv[], const char *env_nats, struct buf *why);
+
+/* The same for `aether node`: there is no mount point, and no option that only a mount has. */
+int options_parse_node(struct options *o, int argc, char *const argv[], const char *env_nats, struct buf *why);
 
 void options_free(struct options *o);
 

@@ -89,15 +89,29 @@ actor_put(struct actor *a)
 }
 
 static void
+forget_content_locked(struct actor *a)
+{
+	a->read_to = 0;
+	readahead_drop_locked(a);
+	cache_file_drop(a->store->cache, &a->file);
+}
+
+void
+actor_set_head_locked(struct actor *a, const struct head *head)
+{
+	if (head->life != a->head.life)
+		forget_content_locked(a);
+	a->head = *head;
+}
+
+static void
 reset_locked(struct actor *a, int64_t asked_ns)
 {
 	a->head = (struct head){ 0 };
 	a->known = true;
 	a->broken = false;
 	a->head_at_ns = asked_ns;
-	a->read_to = 0;
-	readahead_drop_locked(a);
-	cache_file_drop(a->store->cache, &a->file);
+	forget_content_locked(a);
 }
 
 bool
@@ -118,9 +132,10 @@ actor_learn_locked(struct actor *a, const struct record *r, bool fresh, int64_t 
 		reset_locked(a, asked_ns);
 	}
 	if (r != NULL && seq > a->head.seq) {
+		struct head head = record_head(r);
 		if (record_follows(&a->head, r, &why))
 			cache_put(a->store->cache, &a->file, &a->head, r);
-		a->head = record_head(r);
+		actor_set_head_locked(a, &head);
 	}
 	a->known = true;
 	a->broken = false;
@@ -140,7 +155,7 @@ known_head(struct actor *a, int64_t now, int64_t max_age_ns, bool stale_ok, bool
 	bool at_all = a->known || a->head.seq != 0;
 	if ((a->known && now - a->head_at_ns < max_age_ns) || (at_all && stale_ok && is_away)) {
 		*head = a->head;
-		answer = a->head.seq != 0 || a->broken ? 1 : -ENOENT;
+		answer = head_is_there(&a->head) || a->broken ? 1 : -ENOENT;
 	}
 	lock_give(&a->lock);
 	return answer;
@@ -159,7 +174,7 @@ indexed_head(struct actor *a, struct head *head)
 	if (a->head.seq > head->seq)
 		*head = a->head;
 	lock_give(&a->lock);
-	return true;
+	return head_is_there(head);
 }
 
 /* dispensable: whoever asks has something to say without an answer. */
@@ -212,8 +227,9 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 			lock_take(&a->lock);
 			*head = a->head;
 			lock_give(&a->lock);
-		} else if (err == -ENOENT && head->seq != 0) {
-			err = 0; /* an append of ours came in between */
+		} else if (err != 0 || !last.record.foreign) {
+			/* An append of ours may have come in between. */
+			err = head_is_there(head) ? 0 : -ENOENT;
 		}
 	}
 	if ((err == -ETIMEDOUT || err == -ENOTCONN) && stale_ok) {
@@ -222,6 +238,35 @@ actor_head(struct actor *a, int64_t max_age_ns, bool stale_ok, struct head *head
 	}
 	owned_record_free(&last);
 	return err;
+}
+
+bool
+actor_was_erased(struct actor *a, uint64_t life)
+{
+	struct store *s = a->store;
+	struct backend_get g = { .kind = GET_LAST, .fresh = true };
+	struct owned_record last = { 0 };
+	struct head head = { 0 };
+
+	lock_take(&a->lock);
+	uint64_t seen_seq = a->head.seq;
+	bool erased = a->known && a->head.life > life;
+	lock_give(&a->lock);
+	if (erased)
+		return true;
+	int64_t now = clock_mono(s->clock);
+	int err = wait_get(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &last);
+	if (err == 0 && !last.record.foreign)
+		head = record_head(&last.record);
+	erased = err == -ENOENT || head.life > life;
+	if (erased) {
+		lock_take(&a->lock);
+		(void)actor_learn_locked(a, err == 0 ? &last.record : NULL, true, now, seen_seq);
+		lock_give(&a->lock);
+		index_learn(s, a->ns, a->name, &head);
+	}
+	owned_record_free(&last);
+	return erased;
 }
 
 /* The node's object for that actor, counted, if there is one. */
@@ -239,6 +284,21 @@ find_actor(struct store *s, const char *ns, const char *name)
 	}
 	lock_give(&s->lock);
 	return a;
+}
+
+void
+actor_see_tombstone(struct store *s, const char *ns, const char *name, const struct record *r)
+{
+	struct actor *a = find_actor(s, ns, name);
+
+	if (a == NULL)
+		return;
+	lock_take(&a->lock);
+	/* Of one that nothing is known of the end stays unknown. */
+	if (a->known)
+		(void)actor_learn_locked(a, r, false, a->head_at_ns, a->head.seq);
+	lock_give(&a->lock);
+	actor_put(a);
 }
 
 int

@@ -12,8 +12,6 @@
 /* How long one at most waits in vain for the window after its deadline. */
 #define SWEEP_NS (250 * NS_PER_MS)
 
-static void step_head(struct append_state *st);
-static void step_encode(struct append_state *st, struct head head);
 static void step_check(struct append_state *st);
 static void step_slot(struct append_state *st);
 static void step_wait(struct append_state *st);
@@ -23,8 +21,8 @@ report(const struct append_state *st, int err, size_t line, const char *why)
 {
 	const struct actor *a = st->actor;
 
-	/* That it exists is what a creator wants to know, and no refusal of anybody's data. */
-	if (err != -EEXIST || !st->marker)
+	/* That it exists is what a creator wants to know, and that it does not whoever erases it; no data are refused. */
+	if ((err != -EEXIST || !st->marker) && (err != -ENOENT || !st->erase))
 		append_log(a->store->lg, actor_full_name(a), err, line, why);
 }
 
@@ -50,11 +48,12 @@ static void
 finish_refused(struct append_state *st, int err, size_t line, const char *why)
 {
 	report(st, err, line, why);
-	append_finish(st, err);
+	/* Whoever has got its lines may still store them (17). */
+	append_finish(st, st->unit ? -ETIMEDOUT : err);
 }
 
-static void
-finish_error(struct append_state *st, int err)
+void
+append_fail(struct append_state *st, int err)
 {
 	/* The backend waits for nobody: what it cannot reach is late for us once the deadline has come. */
 	if (err == -ENOTCONN)
@@ -69,29 +68,49 @@ finish_error(struct append_state *st, int err)
 }
 
 static void
-set_stored(struct append_state *st, size_t consumed, uint64_t version)
+set_stored_locked(struct append_state *st, size_t consumed, uint64_t version, uint64_t life, const struct head *end)
 {
+	struct append_chain *chain = st->ap->chain;
+
 	st->consumed = consumed;
 	st->version = version;
+	st->life = life;
+	st->end = *end;
+	if (chain != NULL && !chain->bound) {
+		chain->bound = true;
+		chain->life = life;
+	}
 }
 
-static void
-finish_stored(struct append_state *st)
+void
+append_stored(struct append_state *st, const struct head *end)
 {
 	struct actor *a = st->actor;
-	uint64_t version = st->base.version;
+	uint64_t version = st->base.version, life = st->erase ? st->record.seq : st->base.life;
 
 	/* Also when it is stored already: then the head has just been asked for. */
 	lock_take(&a->lock);
 	struct head head = a->head;
+	if (st->unit)
+		version = st->made.version - append_group_lines(st);
+	if (!st->stamped && !st->unit)
+		set_stored_locked(st, st->made.consumed, st->made.version, life, end);
+	else
+		set_stored_locked(st, st->draft.consumed, version += st->draft.lines, life, end);
+	for (struct append_state *m = st->group; m != NULL; m = m->next)
+		set_stored_locked(m, m->draft.consumed, version += m->draft.lines, life, end);
 	lock_give(&a->lock);
 	index_learn(a->store, a->ns, a->name, &head);
-	if (st->draft.lines == 0)
-		set_stored(st, st->made.consumed, st->made.version);
-	else
-		set_stored(st, st->draft.consumed, version += st->draft.lines);
-	for (struct append_state *m = st->group; m != NULL; m = m->next)
-		set_stored(m, m->draft.consumed, version += m->draft.lines);
+	append_finish(st, 0);
+}
+
+/* Somebody has erased it, perhaps we: of one of our attempts the outcome was never known. */
+static void
+finish_erased(struct append_state *st, const struct head *head)
+{
+	st->life = head->life;
+	st->end = *head;
+	index_learn(st->actor->store, st->actor->ns, st->actor->name, head);
 	append_finish(st, 0);
 }
 
@@ -113,7 +132,7 @@ finish_conflict(struct append_state *st, size_t refused, uint64_t current)
 	}
 	store_add_conflict(a->store, a, c);
 	append_log_conflict(a->store->lg, actor_full_name(a), number, c);
-	append_finish(st, -ESTALE);
+	append_finish(st, st->unit ? -ETIMEDOUT : -ESTALE);
 }
 
 static int64_t
@@ -135,9 +154,9 @@ static void
 go_on_later(struct append_state *st, int err, void (*again)(struct append_state *))
 {
 	if (too_late(st))
-		finish_error(st, -ETIMEDOUT);
+		append_fail(st, -ETIMEDOUT);
 	else if (append_is_cancelled(st))
-		finish_error(st, -EINTR);
+		append_fail(st, -EINTR);
 	else if (err == -ENOTCONN)
 		step_wait(st);
 	else
@@ -157,13 +176,13 @@ on_waited(void *arg)
 	if (ended)
 		append_unref(st);
 	else if (append_is_cancelled(st))
-		finish_error(st, -EINTR);
+		append_fail(st, -EINTR);
 	else if (too_late(st))
-		finish_error(st, -ETIMEDOUT);
+		append_fail(st, -ETIMEDOUT);
 	else if (st->check_due)
 		step_check(st);
 	else
-		step_head(st);
+		append_step_head(st);
 }
 
 static void
@@ -193,24 +212,29 @@ on_head(void *arg, int err, const struct record *r)
 	struct actor *a = st->actor;
 
 	if (err == -ENOTCONN || err == -ETIMEDOUT) {
-		go_on_later(st, err, step_head);
+		go_on_later(st, err, append_step_head);
 	} else if (err != 0 && err != -ENOENT) {
-		finish_error(st, err);
+		append_fail(st, err);
 	} else {
 		lock_take(&a->lock);
 		bool foreign = actor_learn_locked(a, r, true, st->asked_ns, st->seen_seq) || a->broken;
 		struct head head = a->head;
 		lock_give(&a->lock);
 		st->fresh = true;
-		if (foreign)
+		if (r != NULL)
+			lookup_see(a, r);
+		if (foreign && st->erase)
+			/* Whatever it is that stands there. */
+			append_step_encode(st, (struct head){ .seq = r != NULL ? r->seq : head.seq, .time_us = head.time_us });
+		else if (foreign)
 			finish_refused(st, -EIO, 0, "the actor's last record was not written by Aether");
 		else
-			step_encode(st, head);
+			append_step_encode(st, head);
 	}
 }
 
-static void
-step_head(struct append_state *st)
+void
+append_step_head(struct append_state *st)
 {
 	struct store *s = st->actor->store;
 	struct backend_get g = { .kind = GET_LAST, .fresh = true };
@@ -233,10 +257,12 @@ append_begin(struct append_state *st)
 	bool known = a->known && !a->broken;
 	struct head head = a->head;
 	lock_give(&a->lock);
-	if (known)
-		step_encode(st, head);
+	if (st->ap->forwarded && too_late(st))
+		append_fail(st, -EHOSTUNREACH); /* who has handed it over does not wait any more */
+	else if (known)
+		append_step_encode(st, head);
 	else
-		step_head(st);
+		append_step_head(st);
 }
 
 static void
@@ -247,19 +273,22 @@ commit(struct append_state *st, uint64_t seq)
 	int64_t since_us = st->now_us - s->backend->dedup_window_ns / 1000;
 
 	st->record.seq = seq;
+	struct head head = record_head(&st->record);
 	lock_take(&a->lock);
 	if (seq > a->head.seq) {
 		cache_put(s->cache, &a->file, &st->base, &st->record);
-		a->head = record_head(&st->record);
+		actor_set_head_locked(a, &head);
+		a->broken = false;
 		a->head_at_ns = st->asked_ns;
 		a->known = true;
 	}
 	lock_give(&a->lock);
-	if (a->dedup != NULL && dedup_covered(a->dedup) == st->base.seq) {
-		dedup_add_payload(a->dedup, st->record.payload, st->record.time_us, since_us);
+	if (a->dedup != NULL && !st->erase && dedup_life(a->dedup) == st->base.life &&
+	    dedup_covered(a->dedup) == st->base.seq) {
+		dedup_add_record(a->dedup, &st->record, since_us);
 		dedup_cover(a->dedup, seq);
 	}
-	finish_stored(st);
+	append_stored(st, &head);
 }
 
 static void
@@ -268,8 +297,10 @@ lost_race(struct append_state *st)
 	struct store *s = st->actor->store;
 	uint16_t random;
 
-	if (++st->races <= APPEND_RACES) {
-		step_head(st);
+	++st->races;
+	/* Who sequences the others' does not make way for them. */
+	if (append_note_races(st) || st->races <= APPEND_RACES || st->is_owner || st->ap->forwarded) {
+		append_step_head(st);
 		return;
 	}
 	s->clock->random(s->clock, &random, sizeof(random));
@@ -299,7 +330,7 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 		st->check = (struct backend_get){ .kind = GET_SEQ, .seq = seq, .fresh = true };
 		step_check(st);
 	} else if (err == -ESTALE && too_late(st)) {
-		finish_error(st, -ETIMEDOUT);
+		append_fail(st, -ETIMEDOUT);
 	} else if (err == -ESTALE && st->unknown) {
 		st->refused = true;
 		check_behind_base(st);
@@ -307,17 +338,17 @@ on_published(void *arg, int err, uint64_t seq, bool duplicate)
 	} else if (err == -ESTALE) {
 		lost_race(st);
 	} else if (err == -EHOSTUNREACH) {
-		go_on_later(st, -ENOTCONN, step_head);
+		go_on_later(st, -ENOTCONN, append_step_head);
 	} else if (err == -ETIMEDOUT || err == -ENOTCONN) {
-		st->unknown = true;
+		st->unknown = st->unsure = true;
 		check_behind_base(st);
 		go_on_later(st, err, step_check);
-	} else if (st->group != NULL && !st->unknown) {
+	} else if (st->group != NULL && !st->unknown && !st->unit) {
 		/* What is refused may be the size of the whole. */
 		st->alone = true;
-		step_encode(st, st->base);
+		append_step_encode(st, st->base);
 	} else {
-		finish_error(st, err);
+		append_fail(st, err);
 	}
 }
 
@@ -337,7 +368,7 @@ publish(struct append_state *st)
 	}
 	const char *msg_id = buf_text(&st->msg_id);
 	if (msg_id == NULL) {
-		finish_error(st, -ENOMEM);
+		append_fail(st, -ENOMEM);
 		return;
 	}
 	lock_take(&a->lock);
@@ -355,15 +386,23 @@ look_up(void *arg)
 {
 	struct append_state *st = arg;
 
-	int err = lookup_ids(st->actor, st->batch, &st->base, st->deadline_ns);
+	int err = lookup_ids(st->actor, st->batch, &st->range, &st->base, st->deadline_ns);
 	st->looked = true;
 	st->looked_seq = st->base.seq;
-	if (err == -EEXIST)
+	/* What was true of the base need not be, if the actor has been erased since. */
+	bool stale = err == -ESTALE || (err == -EEXIST && !st->fresh);
+	if (stale)
+		st->looked = false;
+	if (err == -ESTALE)
+		lost_race(st);
+	else if (stale)
+		append_step_head(st);
+	else if (err == -EEXIST)
 		finish_refused(st, err, st->batch->failed_line, st->batch->why);
 	else if (err != 0)
-		finish_error(st, err);
+		append_fail(st, st->range.all && err != -ETIMEDOUT ? -EHOSTUNREACH : err);
 	else
-		step_encode(st, st->base);
+		append_step_encode(st, st->base);
 }
 
 static void
@@ -372,55 +411,7 @@ step_lookup(struct append_state *st)
 	land(st);
 	set_phase(st, LOOKUP);
 	if (timer_at(st->actor->store->worker, 0, look_up, st) != 0)
-		finish_error(st, -ENOMEM);
-}
-
-/* The record of st's draft and those of its group, behind base. */
-static int
-stamp(struct append_state *st, size_t payload_max, size_t *refused, uint64_t *current)
-{
-	const struct head *base = &st->base;
-	uint64_t version = base->version + 1;
-	int64_t now_us = st->now_us;
-
-	if (st->draft.lines > EVENT_VERSION_MAX - base->version) {
-		*refused = (size_t)(EVENT_VERSION_MAX - base->version);
-		*current = EVENT_VERSION_MAX;
-		return -ESTALE;
-	}
-	buf_clear(&st->payload);
-	draft_stamp(&st->draft, version, &st->payload);
-	version += st->draft.lines;
-	for (const struct append_state *m = st->group; m != NULL; m = m->next) {
-		draft_stamp(&m->draft, version, &st->payload);
-		version += m->draft.lines;
-		now_us = m->now_us > now_us ? m->now_us : now_us;
-	}
-	if (st->payload.failed)
-		return -ENOMEM;
-	if (st->payload.len > payload_max)
-		return -EMSGSIZE;
-	st->made = (struct batch_record){ .first_id = span_of(st->draft.first_id) };
-	st->record = (struct record){
-		.prev_seq = base->seq,
-		.first = base->version + 1,
-		.last = version - 1,
-		.count = base->count + (version - 1 - base->version),
-		.offset = base->size,
-		.time_us = now_us > base->time_us ? now_us : base->time_us + 1,
-		.payload = { st->payload.p, st->payload.len },
-	};
-	st->record.sum = record_sum(base->sum, st->record.payload);
-	return 0;
-}
-
-static int
-make_marker(struct append_state *st)
-{
-	st->made = (struct batch_record){ .first_id = span_of(st->marker_id) };
-	st->record = (struct record){ .time_us = st->now_us };
-	st->record.sum = record_sum(0, st->record.payload);
-	return 0;
+		append_fail(st, -ENOMEM);
 }
 
 /* There is room in flight: make the record, if it is not the one that was offered already, and send it. */
@@ -431,34 +422,26 @@ send_record(struct append_state *st)
 	struct backend_status status;
 	size_t refused = 0;
 	uint64_t current = 0;
-	int err;
 
 	if (st->made_for_base) {
 		publish(st);
 		return;
 	}
 	b->ops->status(b, &status);
-	size_t max = (size_t)status.payload_max;
-	if (st->marker) {
-		err = make_marker(st);
-	} else if (st->draft.lines > 0) {
-		append_gather(st, max, st->base.version);
-		err = stamp(st, max, &refused, &current);
-	} else {
-		err = batch_encode(
-		    st->batch, &st->base, max, &st->payload, &st->record, &st->made, &refused, &current);
-	}
+	int err = append_make(st, (size_t)status.payload_max, &refused, &current);
 	bool looked = st->looked && st->looked_seq == st->base.seq;
 	if (err == -ESTALE && !looked && st->batch != NULL && st->batch->lines[refused].event.id.p != NULL)
 		step_lookup(st);
 	else if (err == -ESTALE && !st->fresh)
-		step_head(st); /* what is reported as current should be so */
+		append_step_head(st); /* what is reported as current should be so */
 	else if (err == -ESTALE)
 		finish_conflict(st, refused, current);
 	else if (err != 0)
-		finish_error(st, err);
-	else if (st->payload.len == 0 && !st->marker)
-		finish_stored(st);
+		append_fail(st, err);
+	else if (st->record.payload.len == 0 && st->batch != NULL && !st->fresh)
+		append_step_head(st); /* all is stored, unless it has been erased since */
+	else if (st->record.payload.len == 0 && st->batch != NULL)
+		append_stored(st, &st->base);
 	else
 		publish(st);
 }
@@ -472,7 +455,7 @@ on_slot(void *arg, bool granted)
 	if (granted)
 		send_record(st);
 	else
-		finish_error(st, -ETIMEDOUT);
+		append_fail(st, -ETIMEDOUT);
 }
 
 static void on_sweep(void *arg);
@@ -507,7 +490,7 @@ step_slot(struct append_state *st)
 	lock_give(&a->lock);
 	if (st->made_for_base)
 		bytes = st->payload.len;
-	else if (st->batch != NULL)
+	else if (st->draft.lines == 0 && st->batch != NULL)
 		bytes = st->batch->size;
 	st->slot = (struct quota_wait){ .deadline_ns = st->deadline_ns, .fn = on_slot, .arg = st };
 	st->slot.units = 1 + bytes / APPEND_WINDOW_BYTES;
@@ -519,37 +502,53 @@ step_slot(struct append_state *st)
 		sweep_later(s);
 }
 
-static void
-step_encode(struct append_state *st, struct head head)
+/* The head does not allow what is wanted; true: that is dealt with. */
+static bool
+is_refused(struct append_state *st, const struct head *head)
 {
-	append_disband(st);
-	st->base = head;
-	st->unknown = st->check_due = st->refused = st->made_for_base = false;
-	if (st->marker && head.seq != 0 && !st->fresh) {
-		step_head(st);
-		return;
-	}
-	if (st->marker && head.seq != 0) {
-		finish_error(st, -EEXIST);
-		return;
-	}
-	bool looked = st->looked && st->looked_seq == head.seq;
-	if (!looked && st->batch != NULL && lookup_needed(st->actor, st->batch, &head))
-		step_lookup(st);
+	lock_take(&st->actor->lock);
+	bool elsewhere = append_is_elsewhere_locked(st, head->life);
+	lock_give(&st->actor->lock);
+	bool there = head_is_there(head);
+	bool lost = append_is_lost(st, head);
+	if (!elsewhere && !lost && !(st->marker && there) && !(st->erase && !there))
+		return false;
+	if (!st->fresh)
+		append_step_head(st);
+	else if (lost)
+		append_fail(st, -EHOSTUNREACH);
+	else if (elsewhere)
+		finish_refused(st, -ENOENT, 0, "the actor that the writer had opened was erased");
+	else if (st->marker)
+		append_fail(st, -EEXIST);
+	else if (st->unsure)
+		finish_erased(st, head);
 	else
-		step_slot(st);
+		append_fail(st, -ENOENT);
+	return true;
 }
 
-/*
- * Is the stored record the one that we offered? The ids in its payload are made here and nowhere else; that of a creation marker is empty,
- * so its time has to tell. Ids that the user gave prove nothing: lines that bring them are compared one by one.
- */
-static bool
-is_our_record(const struct append_state *st, const struct record *r)
+void
+append_step_encode(struct append_state *st, struct head head)
 {
-	if (st->marker)
-		return r->prev_seq == 0 && r->payload.len == 0 && r->time_us == st->record.time_us;
-	return st->batch == NULL && span_eq(r->payload, st->record.payload);
+	if (!st->unit)
+		append_disband(st);
+	/* Nothing that was found before it was erased counts. */
+	if (st->batch != NULL && head.life != st->base.life)
+		batch_forget_stored(st->batch);
+	st->base = head;
+	st->unknown = st->check_due = st->refused = st->made_for_base = false;
+	if (is_refused(st, &head))
+		return;
+	bool looked = st->looked && st->looked_seq == head.seq;
+	if (!looked && st->batch != NULL && lookup_needed(st->actor, st->batch, &st->range, &head)) {
+		step_lookup(st);
+	} else if (append_hands_over(st)) {
+		land(st);
+		append_hand_over(st);
+	} else {
+		step_slot(st);
+	}
 }
 
 static void
@@ -561,16 +560,29 @@ on_checked(void *arg, int err, const struct record *r)
 		go_on_later(st, err, step_check);
 		return;
 	}
-	if (err == 0 && is_our_record(st, r)) {
+	if (err == 0 && append_is_ours(st, r)) {
 		commit(st, r->seq);
 		return;
 	}
-	if (err == 0 && st->batch != NULL)
+	/* It is not the group's record; whether it holds ids of one append is found when that looks for them, or is sent alone. */
+	bool compare = st->batch != NULL && (st->group == NULL || st->unit);
+	st->alone |= st->batch != NULL && st->check.kind == GET_SEQ;
+	if (err == 0 && compare && !append_is_our_stamp(st, r)) {
+		if (!st->fresh) {
+			/* It says nothing before it is known whether it was erased before this append began. */
+			st->check_due = false;
+			append_step_head(st);
+			return;
+		}
+		if (r->seq <= st->base.life)
+			err = -ENOENT;
+	}
+	if (err == 0 && compare)
 		err = batch_match(st->batch, r->payload);
 	if (err == -EEXIST) {
 		finish_refused(st, err, st->batch->failed_line, st->batch->why);
 	} else if (err != 0 && err != -ENOENT) {
-		finish_error(st, err);
+		append_fail(st, err);
 	} else if (err == -ENOENT && st->check.kind == GET_NEXT && st->refused) {
 		/* What stands in the way does not show yet, or base was erased: do not ask in a circle. */
 		st->refused = false;
@@ -582,7 +594,7 @@ on_checked(void *arg, int err, const struct record *r)
 		if (err == -ENOENT)
 			clock_uuid7(st->actor->store->clock, st->salt);
 		st->check_due = false;
-		step_head(st);
+		append_step_head(st);
 	}
 }
 

@@ -135,6 +135,8 @@ end(struct append_state *st, int err)
 	lock_give(&a->lock);
 	ap->consumed = err == 0 ? st->consumed : 0;
 	ap->version = err == 0 ? st->version : 0;
+	ap->life = err == 0 ? st->life : 0;
+	ap->head = err == 0 ? st->end : (struct head){ 0 };
 	ap->done(ap, err);
 	if (room != 0)
 		quota_give(&s->room, room);

@@ -6,12 +6,6 @@
 #include "append.h"
 #include "append_log.h"
 
-/* Where versions are about to end nothing joins: the last of a group could be refused alone. */
-#define GROUP_VERSION_MAX (EVENT_VERSION_MAX - (INT64_C(1) << 40))
-
-/* How much earlier than its own one may meet the deadline of a leader, in parts of the timeout. */
-#define GROUP_EARLY 4
-
 static size_t
 bytes_of(const struct append_state *st)
 {
@@ -20,8 +14,8 @@ bytes_of(const struct append_state *st)
 
 /* Who is next */
 
-static void
-pop_locked(struct append_queue *q)
+void
+append_pop_locked(struct append_queue *q)
 {
 	struct append_state *st = q->first;
 
@@ -32,9 +26,43 @@ pop_locked(struct append_queue *q)
 	q->waiting_bytes -= bytes_of(st);
 }
 
-/* The leader of the next commit, active from here on, if its time has come. *linger is set if the actor must be put in the store's list. */
+/* What the first in the queue waits for, if somebody has to see to its end. */
+enum company { COMPANY_NONE, COMPANY_LINGER, COMPANY_CROWD };
+
+static size_t
+count_locked(const struct append_queue *q, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct append_state *st = q->first; st != NULL && count < max; st = st->next)
+		count++;
+	return count;
+}
+
+/* Are those who were answered a moment ago, and others before them, about to come again? */
+static bool
+awaits_crowd_locked(const struct actor *a)
+{
+	const struct append_queue *q = a->queue;
+
+	return q->crowd > 1 && clock_mono(a->store->clock) < q->crowd_ns && count_locked(q, q->crowd) < q->crowd;
+}
+
+/* A record of so many appends was stored, and they are about to be answered. */
+static void
+note_crowd_locked(struct actor *a, size_t stored)
+{
+	struct append_queue *q = a->queue;
+	int64_t now = clock_mono(a->store->clock);
+	size_t crowd = stored + count_locked(q, APPEND_CROWD_MAX);
+
+	q->crowd = now < q->served_ns + APPEND_SERVED_NS ? crowd < APPEND_CROWD_MAX ? crowd : APPEND_CROWD_MAX : 0;
+	q->crowd_ns = now + APPEND_CROWD_NS;
+}
+
+/* The leader of the next commit, active from here on, if its time has come. *company: what must be seen to if it has not. */
 static struct append_state *
-next_locked(struct actor *a, bool *linger)
+next_locked(struct actor *a, enum company *company)
 {
 	struct append_queue *q = a->queue;
 	struct append_state *st = q->first;
@@ -42,11 +70,18 @@ next_locked(struct actor *a, bool *linger)
 	if (q->active != NULL || st == NULL)
 		return NULL;
 	if (st->ticket > q->hurry && q->waiting_bytes < APPEND_LINGER_BYTES) {
-		*linger = !q->lingering;
+		if (!q->lingering)
+			*company = COMPANY_LINGER;
 		q->lingering = true;
 		return NULL;
 	}
-	pop_locked(q);
+	if (awaits_crowd_locked(a)) {
+		if (!q->crowding)
+			*company = COMPANY_CROWD;
+		q->crowding = true;
+		return NULL;
+	}
+	append_pop_locked(q);
 	q->active = st;
 	if (st->answer != ANSWER_WITH_END && q->progress_ns + a->store->options.timeout_ns > st->deadline_ns)
 		st->deadline_ns = q->progress_ns + a->store->options.timeout_ns;
@@ -65,11 +100,12 @@ on_linger(void *arg)
 	lock_give(&s->lock);
 	while (a != NULL) {
 		struct actor *next = a->queue->next_lingering;
-		bool linger = false;
+		enum company company = COMPANY_NONE;
 		lock_take(&a->lock);
 		a->queue->lingering = false;
 		a->queue->hurry = a->queue->tickets;
-		struct append_state *st = next_locked(a, &linger);
+		a->queue->crowd = 0;
+		struct append_state *st = next_locked(a, &company);
 		lock_give(&a->lock);
 		if (st != NULL)
 			append_begin(st);
@@ -94,16 +130,45 @@ linger(struct actor *a)
 		on_linger(s);
 }
 
+/* The time for others to come is over. */
+static void
+on_crowd(void *arg)
+{
+	struct actor *a = arg;
+
+	lock_take(&a->lock);
+	a->queue->crowding = false;
+	lock_give(&a->lock);
+	append_go_on(a);
+	actor_put(a);
+}
+
+static void
+await_company(struct actor *a, enum company company)
+{
+	struct store *s = a->store;
+
+	if (company == COMPANY_LINGER) {
+		linger(a);
+		return;
+	}
+	lock_take(&s->lock);
+	a->refs++;
+	lock_give(&s->lock);
+	if (timer_at(s->pump, clock_mono(s->clock) + APPEND_CROWD_NS, on_crowd, a) != 0)
+		on_crowd(a);
+}
+
 void
 append_go_on(struct actor *a)
 {
-	bool lingers = false;
+	enum company company = COMPANY_NONE;
 
 	lock_take(&a->lock);
-	struct append_state *st = next_locked(a, &lingers);
+	struct append_state *st = next_locked(a, &company);
 	lock_give(&a->lock);
-	if (lingers)
-		linger(a);
+	if (company != COMPANY_NONE)
+		await_company(a, company);
 	if (st != NULL)
 		append_begin(st);
 }
@@ -118,63 +183,6 @@ actor_append_hurry(struct actor *a)
 	lock_give(&a->lock);
 	if (any)
 		append_go_on(a);
-}
-
-/* Groups */
-
-void
-append_disband(struct append_state *st)
-{
-	struct actor *a = st->actor;
-
-	if (st->group == NULL)
-		return;
-	lock_take(&a->lock);
-	struct append_queue *q = a->queue;
-	struct append_state *last = st->group;
-	for (struct append_state *m = st->group; m != NULL; m = m->next) {
-		m->phase = QUEUED;
-		q->waiting_bytes += bytes_of(m);
-		last = m;
-	}
-	last->next = q->first;
-	if (q->first == NULL)
-		q->tail = &last->next;
-	q->first = st->group;
-	st->group = NULL;
-	lock_give(&a->lock);
-}
-
-static bool
-may_join(const struct append_state *leader, const struct append_state *st)
-{
-	int64_t early_ns = leader->actor->store->options.timeout_ns / GROUP_EARLY;
-
-	/* The time of an answered one begins anew when its turn comes. */
-	return st->draft.lines > 0 &&
-	       (st->answer != ANSWER_WITH_END || st->deadline_ns - leader->deadline_ns <= early_ns);
-}
-
-void
-append_gather(struct append_state *st, size_t payload_max, uint64_t version)
-{
-	struct append_queue *q = st->actor->queue;
-	struct append_state **at = &st->group;
-	size_t bytes = draft_bound(&st->draft);
-
-	if (st->draft.lines == 0 || st->alone || version > GROUP_VERSION_MAX)
-		return;
-	lock_take(&st->actor->lock);
-	while (q->first != NULL && may_join(st, q->first) && bytes + draft_bound(&q->first->draft) <= payload_max) {
-		struct append_state *m = q->first;
-		pop_locked(q);
-		m->phase = JOINED;
-		m->unsent = false;
-		bytes += draft_bound(&m->draft);
-		*at = m;
-		at = &m->next;
-	}
-	lock_give(&st->actor->lock);
 }
 
 /* The end of a commit */
@@ -259,7 +267,7 @@ append_finish(struct append_state *st, int err)
 	struct append_state *group = st->group, *refused = NULL;
 	unsigned depth = st->depth + 1;
 	size_t units = st->in_flight ? st->slot.units : 0, others = 0;
-	bool lingers = false;
+	enum company company = COMPANY_NONE;
 
 	/* It stays active until its end has been told, so that the ends of appends come in their order; and we stay. */
 	lock_take(&s->lock);
@@ -269,10 +277,15 @@ append_finish(struct append_state *st, int err)
 	st->phase = ENDED;
 	st->group = NULL;
 	st->refs++;
-	if (err == 0)
+	if (err == 0) {
+		size_t stored = 1;
+		for (const struct append_state *m = group; m != NULL; m = m->next)
+			stored++;
+		note_crowd_locked(a, stored);
 		q->progress_ns = clock_mono(s->clock);
-	else
+	} else {
 		refused = fail_locked(a, st, group, err, &others);
+	}
 	lock_give(&a->lock);
 	if (others > 0)
 		append_log_others(s->lg, actor_full_name(a), others, err);
@@ -282,11 +295,11 @@ append_finish(struct append_state *st, int err)
 
 	lock_take(&a->lock);
 	q->active = NULL;
-	struct append_state *next = next_locked(a, &lingers);
+	struct append_state *next = next_locked(a, &company);
 	append_wake_locked(q);
 	lock_give(&a->lock);
-	if (lingers)
-		linger(a);
+	if (company != COMPANY_NONE)
+		await_company(a, company);
 	append_unref(st);
 	if (units != 0)
 		quota_give(&s->window, units);
@@ -396,6 +409,45 @@ actor_chain_take(struct actor *a, struct append_chain *chain)
 
 /* The beginning */
 
+/* Lines of a hand-over are known by their ids alone. */
+static int
+check_forwarded(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->lines[i].event.id.p != NULL && b->lines[i].event.version == 0)
+			continue;
+		b->failed_line = b->lines[i].number;
+		b->why = "handed over without an id or with a version";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The batch is kept too where its ids may be known already, or where it is all there is. */
+static int
+draft(struct append_state *st, struct batch *b, size_t payload_max)
+{
+	int err = draft_suits(b) ? draft_make(&st->draft, b, payload_max) : 0;
+
+	/* What may turn out shorter, for some of it is stored, is not cut here. */
+	if (b->user_ids && (err == -EMSGSIZE || st->draft.lines < b->count)) {
+		draft_free(&st->draft);
+		err = 0;
+	}
+	if (err != 0 && !b->user_ids)
+		b->failed_line = b->lines[0].number;
+	st->cost = APPEND_COST + st->draft.text.cap;
+	if (err != 0 || (st->draft.lines > 0 && !b->user_ids))
+		return err;
+	st->cost += draft_bound_of_batch(b);
+	st->batch = malloc(sizeof(*b));
+	if (st->batch == NULL)
+		return -ENOMEM;
+	*st->batch = *b;
+	*b = (struct batch){ 0 };
+	return 0;
+}
+
 static int
 parse(struct append_state *st, struct batch *b)
 {
@@ -408,22 +460,12 @@ parse(struct append_state *st, struct batch *b)
 	int err = batch_parse(
 	    b, (struct span){ ap->data, ap->size }, span_of(st->actor->name), payload_max, s->clock);
 	st->now_us = b->now_us;
+	if (err == 0 && ap->forwarded)
+		err = check_forwarded(b);
 	if (err != 0 || b->count == 0)
 		return err;
-	bool whole = true;
-	if (draft_suits(b)) {
-		err = draft_make(&st->draft, b, payload_max);
-		b->failed_line = b->lines[0].number;
-		st->cost = APPEND_COST + st->draft.text.cap;
-	} else {
-		st->cost = APPEND_COST + draft_bound_of_batch(b);
-		whole = st->cost - APPEND_COST <= payload_max;
-		st->batch = malloc(sizeof(*b));
-		if (st->batch == NULL)
-			return -ENOMEM;
-		*st->batch = *b;
-		*b = (struct batch){ 0 };
-	}
+	err = draft(st, b, payload_max);
+	bool whole = st->draft.lines > 0 || st->cost - APPEND_COST <= payload_max;
 	/* What could turn out to be too long for one record is answered when it is known how much of it is stored. */
 	if (err == 0 && ap->accepted != NULL && whole)
 		st->answer = ANSWER_OWED;
@@ -454,6 +496,8 @@ enqueue(struct append_state *st, bool *answer_due)
 		st->refs++;
 	st->ap->state = st;
 	st->ticket = ++q->tickets;
+	if (st->ap->forwarded)
+		q->served_ns = clock_mono(a->store->clock);
 	*q->tail = st;
 	q->tail = &st->next;
 	q->waiting_bytes += bytes_of(st);
@@ -468,7 +512,8 @@ submit(struct append_state *st)
 {
 	struct actor *a = st->actor;
 	struct backend *b = a->store->backend;
-	bool answer_due = false, lingers = false;
+	bool answer_due = false;
+	enum company company = COMPANY_NONE;
 	struct append_state *next = NULL;
 
 	lock_take(&a->lock);
@@ -476,7 +521,7 @@ submit(struct append_state *st)
 	bool cancelled = err == 0 && st->cancelled;
 	/* One that is to be answered is answered before anything is sent, so that its writer goes on meanwhile. */
 	if (err == 0 && !answer_due)
-		next = next_locked(a, &lingers);
+		next = next_locked(a, &company);
 	lock_give(&a->lock);
 	if (cancelled)
 		b->ops->after(b, 0, on_cancel, st);
@@ -488,8 +533,8 @@ submit(struct append_state *st)
 		append_go_on(a);
 	} else if (next != NULL) {
 		append_begin(next);
-	} else if (lingers) {
-		linger(a);
+	} else if (company != COMPANY_NONE) {
+		await_company(a, company);
 	}
 }
 
@@ -517,22 +562,30 @@ actor_append(struct actor *a, struct append *ap)
 
 	ap->consumed = 0;
 	ap->version = 0;
+	ap->life = 0;
+	ap->head = (struct head){ 0 };
 	if (st == NULL) {
 		ap->done(ap, -ENOMEM);
 		return;
 	}
-	*st = (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true, .marker = ap->size == 0 };
+	*st = (struct append_state){ .ap = ap, .actor = a, .refs = 1, .unsent = true };
+	st->erase = ap->erase;
+	st->marker = ap->size == 0 && !ap->erase;
 	st->deadline_ns = store_deadline(s);
+	if (ap->deadline_ns != 0 && ap->deadline_ns < st->deadline_ns)
+		st->deadline_ns = ap->deadline_ns;
+	st->range = (struct lookup_range){ .all = ap->forwarded, .since_seq = ap->since_seq };
+	st->since_life = ap->since_life;
 	/* One reference and one append more, for ourselves: what is answered may end, and all be freed, while we are here. */
 	lock_take(&s->lock);
 	a->refs += 2;
 	s->appends += 2;
 	lock_give(&s->lock);
-	if (st->marker)
+	if (ap->size == 0)
 		clock_uuid7(s->clock, st->marker_id), st->now_us = clock_wall(s->clock);
 	else
 		err = parse(st, &b);
-	if (err != 0 || (!st->marker && st->draft.lines == 0 && st->batch == NULL))
+	if (err != 0 || (ap->size != 0 && st->draft.lines == 0 && st->batch == NULL))
 		end_at_once(st, err, &b);
 	else
 		submit(st);

@@ -44,7 +44,9 @@ struct ns_info {
 	struct ns_attr attr;
 	int64_t created_us; /* Unix microseconds */
 	int64_t changed_us; /* of the newest record in it; created_us if there is none */
-	uint64_t actors;
+	uint64_t actors;   /* at most; those erased may count */
+	uint64_t epoch;    /* not 0, and another whenever the namespace is made anew */
+	uint64_t last_seq; /* of what was stored in it; 0: nothing */
 };
 
 struct backend_limits {
@@ -130,6 +132,22 @@ struct backend_watch_fns {
 
 struct backend_watch;
 
+/*
+ * What a follow tells. No two calls for one follow at once. None may block, nor stop a follow, but record may hold it.
+ */
+struct backend_follow_fns {
+	/* First of all: which namespace it is. */
+	void (*begin)(void *arg, uint64_t epoch);
+	/* A record in order of sequence, with or without its payload (payload.p is NULL then, and its length still there), all borrowed. The
+	 * name is not encoded. */
+	void (*record)(void *arg, const char *actor, const struct record *r);
+	/* The last call: -ENOTCONN (interrupted: follow again behind the last record), -ESTALE (the namespace is not the one that said
+	 * epoch, or its sequences have gone back), -ENOENT, or as above. */
+	void (*end)(void *arg, int err);
+};
+
+struct backend_follow;
+
 struct backend;
 
 struct backend_ops {
@@ -142,6 +160,12 @@ struct backend_ops {
 	void (*publish)(struct backend *, struct actor_name, const struct record *r, const char *msg_id, int64_t deadline_ns,
 	    backend_publish_fn fn, void *arg);
 
+	/*
+	 * Take away for good what is stored of the actor before sequence before_seq, where a tombstone stands that its publish has been
+	 * told of. Some of it may be gone after an error. Blocks, until the deadline or as long as it goes on at that pace.
+	 */
+	int (*purge)(struct backend *, struct actor_name, uint64_t before_seq, int64_t deadline_ns);
+
 	void (*get)(struct backend *, struct actor_name, struct backend_get, int64_t deadline_ns, backend_get_fn fn, void *arg);
 
 	/*
@@ -153,8 +177,10 @@ struct backend_ops {
 	/* Create; of several nodes that try at the same moment one succeeds, the others get -EEXIST. */
 	int (*ns_create)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 	/*
-	 * Remove a namespace without actors, else -ENOTEMPTY. An append acknowledged on any node is never lost by it: see
-	 * the fence in js_namespace.c.
+	 * Remove a namespace without actors but erased ones, else -ENOTEMPTY. An append acknowledged on any node is never lost by it: see
+	 * the fence in js_namespace.c. Made anew, it goes on with higher sequences if there ever was an actor in it, whose tombstones are
+	 * there then: so that nothing that anybody knows of the time before can be taken for what is there now. Takes as long as there are
+	 * tombstones to look at, deadline_ns for each.
 	 */
 	int (*ns_remove)(struct backend *, const char *ns, int64_t deadline_ns);
 	int (*ns_info)(struct backend *, const char *ns, int64_t deadline_ns, struct ns_info *info);
@@ -170,6 +196,27 @@ struct backend_ops {
 	    struct backend_watch **out);
 	/* No call is made any more after this, which waits for one under way. */
 	void (*watch_stop)(struct backend *, struct backend_watch *);
+
+	/*
+	 * Every record of a namespace from sequence from_seq on (at least 1), as it is stored. epoch: which namespace of that name; 0:
+	 * whichever is there. Cheap for the server where from_seq is near the end, whatever the namespace holds. A record is told within
+	 * milliseconds, many that come close to each other are brought together. Does not block, may be called on the backend's threads; the
+	 * calls come on those, perhaps before this returns. 0 or -ENOMEM; *out must be given to follow_stop, also after its end.
+	 */
+	int (*follow)(struct backend *, const char *ns, uint64_t from_seq, uint64_t epoch, bool payload, const struct backend_follow_fns *fns,
+	    void *arg, struct backend_follow **out);
+	/* Bring no more records than are on their way already (some thousand, or a few times the largest payload), until told otherwise. May be
+	 * called from within record. */
+	void (*follow_hold)(struct backend *, struct backend_follow *, bool hold);
+	/* No call is made any more after this, which waits for one under way. */
+	void (*follow_stop)(struct backend *, struct backend_follow *);
+
+	/*
+	 * Have changed called whenever a namespace may have been made or removed, by whomever, and whenever such a change may have gone
+	 * unnoticed: after a lost connection. On a thread of the backend; it must not block. One listener; NULL ends that, and returns when no
+	 * call is under way.
+	 */
+	void (*names_listen)(struct backend *, void (*changed)(void *arg), void *arg);
 
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
 

@@ -275,7 +275,7 @@ batch_encode(struct batch *b, const struct head *head, size_t payload_max, struc
 
 	buf_clear(payload);
 	*made = (struct batch_record){ 0 };
-	*r = (struct record){ .prev_seq = head->seq, .offset = head->size };
+	*r = (struct record){ .prev_seq = head->seq, .offset = head->size, .life = head->life };
 	if (buf_reserve(payload, b->encoded_max < payload_max ? b->encoded_max : payload_max) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < b->count; i++) {
@@ -313,6 +313,22 @@ batch_encode(struct batch *b, const struct head *head, size_t payload_max, struc
 	r->payload = (struct span){ payload->p, payload->len };
 	r->sum = record_sum(head->sum, r->payload);
 	return 0;
+}
+
+bool
+batch_any_stored(const struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->lines[i].stored != 0)
+			return true;
+	return false;
+}
+
+void
+batch_forget_stored(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		b->lines[i].stored = 0;
 }
 
 static int

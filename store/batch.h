@@ -57,6 +57,12 @@ void batch_free(struct batch *b);
 /* Is any line not stored yet? */
 bool batch_left(const struct batch *b);
 
+/* Is any line stored already, as far as is known? */
+bool batch_any_stored(const struct batch *b);
+
+/* Nothing of it is stored any more, for the actor was erased. */
+void batch_forget_stored(struct batch *b);
+
 /* What batch_encode made. */
 struct batch_record {
 	size_t consumed;      /* bytes of the input that are stored once this record is */

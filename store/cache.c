@@ -154,10 +154,9 @@ evict(struct cache *c, struct cache_file *held, const struct cache_block *keep)
 	lock_give(&c->lock);
 }
 
-void
-cache_file_drop(struct cache *c, struct cache_file *f)
+static void
+drop_locked(struct cache *c, struct cache_file *f)
 {
-	lock_take(&f->lock);
 	for (size_t i = 0; i < f->count; i++) {
 		lock_take(&c->lock);
 		unlink_locked(c, f->blocks[i]);
@@ -165,9 +164,17 @@ cache_file_drop(struct cache *c, struct cache_file *f)
 		cache_return(f->blocks[i]);
 	}
 	free(f->blocks);
-	f->generation++;
 	f->blocks = NULL;
 	f->count = f->cap = 0;
+	f->life = 0;
+}
+
+void
+cache_file_drop(struct cache *c, struct cache_file *f)
+{
+	lock_take(&f->lock);
+	drop_locked(c, f);
+	f->generation++;
 	lock_give(&f->lock);
 }
 
@@ -212,9 +219,15 @@ static void
 put_locked(struct cache *c, struct cache_file *f, const struct head *base, const struct record *r)
 {
 	size_t len = r->payload.len;
+
+	if (base->life < f->life)
+		return; /* erased since */
+	if (base->life > f->life) {
+		drop_locked(c, f);
+		f->life = base->life;
+	}
 	size_t at = blocks_upto(f, base->size);
 	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
-
 	if (len == 0 || (b != NULL && b->end.size > base->size))
 		return; /* there already */
 	if (b == NULL || b->end.size != base->size || b->cap - b->len < len) {
@@ -256,13 +269,13 @@ cache_generation(struct cache_file *f)
 }
 
 size_t
-cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, const char **bytes,
+cache_borrow(struct cache *c, struct cache_file *f, uint64_t life, uint64_t offset, size_t size, const char **bytes,
     struct cache_block **block)
 {
 	size_t got = 0;
 
 	lock_take(&f->lock);
-	size_t at = blocks_upto(f, offset);
+	size_t at = life == f->life ? blocks_upto(f, offset) : 0;
 	struct cache_block *b = at > 0 ? f->blocks[at - 1] : NULL;
 	if (b != NULL && offset < b->end.size && size > 0) {
 		size_t skip = (size_t)(offset - b->base.size);
@@ -277,12 +290,12 @@ cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size
 }
 
 void
-cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq)
+cache_nearest(struct cache_file *f, uint64_t life, uint64_t offset, struct head *from, uint64_t *before_seq)
 {
 	lock_take(&f->lock);
-	size_t at = blocks_upto(f, offset);
-	*from = at > 0 ? f->blocks[at - 1]->end : (struct head){ 0 };
-	*before_seq = at < f->count ? f->blocks[at]->base.seq : UINT64_MAX;
+	size_t count = life == f->life ? f->count : 0, at = count > 0 ? blocks_upto(f, offset) : 0;
+	*from = at > 0 ? f->blocks[at - 1]->end : head_of_life(life);
+	*before_seq = at < count ? f->blocks[at]->base.seq : UINT64_MAX;
 	lock_give(&f->lock);
 }
 
@@ -292,7 +305,7 @@ cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct he
 	bool inside = false;
 
 	lock_take(&f->lock);
-	size_t from = 0, to = f->count;
+	size_t count = hi->life == f->life ? f->count : 0, from = 0, to = count;
 	while (from < to) {
 		size_t mid = from + (to - from) / 2;
 		if (head_key(&f->blocks[mid]->end, key) < value)
@@ -301,8 +314,8 @@ cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct he
 			to = mid;
 	}
 	const struct head *before = from > 0 ? &f->blocks[from - 1]->end : lo;
-	const struct head *behind = from < f->count ? &f->blocks[from]->base : hi;
-	if (from < f->count && head_key(behind, key) < value) {
+	const struct head *behind = from < count ? &f->blocks[from]->base : hi;
+	if (from < count && head_key(behind, key) < value) {
 		before = behind;
 		behind = &f->blocks[from]->end;
 		inside = true;

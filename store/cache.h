@@ -2,7 +2,8 @@
  * The bytes of actors that this node has read or written, bounded in memory, least recently used first out.
  *
  * Owns blocks: runs of whole records, one behind the other in the actor's file. Content of an actor never changes once stored,
- * so a block is valid as long as the actor is not erased. Knows nothing of where bytes come from; who puts has verified the chain.
+ * so a block is valid as long as the actor is not erased. Of an actor only the latest life is kept that anything was put of, and who asks
+ * says which one he means (struct head). Knows nothing of where bytes come from; who puts has verified the chain.
  *
  * Blocks are counted: what is borrowed stays where it is, also when the cache forgets it meanwhile. Bytes once put never
  * move nor change; more may be put behind them in the same block.
@@ -26,6 +27,7 @@ struct cache_block;
 struct cache_file {
 	struct lock lock;
 	uint64_t generation;         /* how often it was dropped */
+	uint64_t life;               /* of all blocks */
 	struct cache_block **blocks; /* by offset, not overlapping */
 	size_t count;
 	size_t cap;
@@ -59,22 +61,22 @@ void cache_put_since(
 uint64_t cache_generation(struct cache_file *f);
 
 /*
- * Borrow bytes from offset on, at most size: returns how many lie at *bytes, one behind the other in one block, 0 for
+ * Borrow bytes of that life from offset on, at most size: returns how many lie at *bytes, one behind the other in one block, 0 for
  * none. If there are some, *block must be given back with cache_return. Borrowed blocks do not count against the bound once
  * the cache has forgotten them.
  */
-size_t cache_borrow(struct cache *c, struct cache_file *f, uint64_t offset, size_t size, const char **bytes,
+size_t cache_borrow(struct cache *c, struct cache_file *f, uint64_t life, uint64_t offset, size_t size, const char **bytes,
     struct cache_block **block);
 void cache_return(struct cache_block *block);
 
 /*
  * Where to start fetching to get at offset, which is not cached: *from is the head at the end of the last block at or before
- * offset (all zeros if there is none), *before_seq the sequence of the record that the next block behind offset continues (UINT64_MAX if none).
+ * offset (where the life begins if there is none), *before_seq the sequence of the record that the next block behind offset continues (UINT64_MAX if none).
  */
-void cache_nearest(struct cache_file *f, uint64_t offset, struct head *from, uint64_t *before_seq);
+void cache_nearest(struct cache_file *f, uint64_t life, uint64_t offset, struct head *from, uint64_t *before_seq);
 
 /*
- * Narrow the part of the chain that holds the first event whose key is value or more: on entry and on return that lies behind *lo and
+ * Narrow the part of the chain, all of one life, that holds the first event whose key is value or more: on entry and on return that lies behind *lo and
  * not behind *hi. Returns whether all that is left of it is cached.
  */
 bool cache_bracket(struct cache_file *f, enum head_key key, uint64_t value, struct head *lo, struct head *hi);

@@ -17,7 +17,7 @@ bool
 draft_suits(const struct batch *b)
 {
 	for (size_t i = 0; i < b->count; i++)
-		if (b->lines[i].event.id.p != NULL || b->lines[i].event.version != 0)
+		if (b->lines[i].event.version != 0 || b->lines[i].repeat)
 			return false;
 	return b->count > 0;
 }
@@ -72,7 +72,7 @@ draft_make(struct draft *d, struct batch *b, size_t payload_max)
 	}
 	d->lines = made.lines;
 	d->consumed = made.consumed;
-	memcpy(d->first_id, made.first_id.p, made.first_id.len < UUID_LEN ? made.first_id.len : UUID_LEN);
+	memcpy(d->first_id, made.first_id.p, made.first_id.len);
 	cut(d, b, payload_max);
 	return 0;
 }
@@ -124,6 +124,20 @@ draft_stamp(const struct draft *d, uint64_t version, struct buf *out)
 		line = rest.p + rest.len;
 	}
 	out->len += (size_t)(to - start);
+}
+
+void
+draft_bare(const struct draft *d, struct buf *out)
+{
+	const char *line = d->text.p, *end = line + d->text.len;
+
+	for (size_t i = 0; i < d->lines; i++) {
+		struct span rest = line_rest(line, end);
+		line = rest.p + rest.len;
+		rest.p++, rest.len--; /* the comma */
+		buf_putc(out, '{');
+		buf_put_span(out, rest);
+	}
 }
 
 size_t

@@ -2,7 +2,7 @@
  * The lines of one append in their stored form, but for their versions: what makes committing cheap, for it can be done
  * while others wait, and several drafts one behind the other are one record.
  *
- * Only for lines that bring neither ids nor versions of their own, which hence can be stored under any. Owns its text.
+ * Only for lines that bring no versions of their own, which hence can be stored under any, and no id twice. Owns its text.
  * Pure; one thread at a time.
  */
 #ifndef AETHER_STORE_DRAFT_H
@@ -20,7 +20,7 @@ struct draft {
 	size_t lines;
 	size_t rest;     /* bytes of text without the digits of the versions */
 	size_t consumed; /* bytes of the input that it covers */
-	char first_id[UUID_LEN + 1];
+	char first_id[EVENT_ID_MAX + 1];
 };
 
 /* Is the batch one that can be drafted? */
@@ -39,6 +39,9 @@ size_t draft_bound(const struct draft *d);
 
 /* Append the lines, numbered from version on. A failure shows in out. */
 void draft_stamp(const struct draft *d, uint64_t version, struct buf *out);
+
+/* Append the lines without versions: what batch_parse reads as the same events. A failure shows in out. */
+void draft_bare(const struct draft *d, struct buf *out);
 
 /* Bytes that the lines of any batch have as a record, at most. */
 size_t draft_bound_of_batch(const struct batch *b);

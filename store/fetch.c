@@ -32,14 +32,18 @@ enough(const struct fetch *f)
 	return f->broken || f->stopped || f->at.size >= f->stop_at || f->at.seq >= f->until_seq;
 }
 
-static void
+/* Returns 0, or -ESTALE if there is a reason for it that is no fault. */
+static int
 report_broken(struct fetch *f, uint64_t seq, const char *why)
 {
 	struct actor *a = f->actor;
 
+	if (!f->any_life && actor_was_erased(a, f->at.life))
+		return -ESTALE;
 	f->broken = true;
 	log_error(a->store->lg, "%s/%s: the chain does not hold at sequence %llu, after version %llu (byte %llu): %s", a->ns, a->name,
 	    (unsigned long long)seq, (unsigned long long)f->at.version, (unsigned long long)f->at.size, why);
+	return 0;
 }
 
 static void
@@ -152,11 +156,11 @@ fetch_one(struct fetch *f, struct owned_record *next)
 	int err = wait_get_sure(s->backend, s->clock, actor_full_name(f->actor), g, f->deadline_ns, next);
 	if (err != 0)
 		return err;
-	if (record_follows(&f->at, &next->record, &why))
+	if (record_follows(&f->at, &next->record, &why) || (f->any_life && next->record.erased))
 		accept(f, &next->record);
 	else
-		report_broken(f, next->record.seq, why);
-	return 0;
+		err = report_broken(f, next->record.seq, why);
+	return err;
 }
 
 /* Up to count records that follow, all at once, if each lies step behind the one before it. Returns how many did. */
@@ -365,7 +369,5 @@ fetch_follow(struct fetch *f)
 			err = fetch_by_scan(f, f->pause == NULL ? left : 0);
 	}
 	buf_free(&f->run_bytes);
-	if (err == -ENOENT)
-		report_broken(f, f->at.seq + 1, "a record is missing");
-	return err == -ENOENT ? 0 : err;
+	return err == -ENOENT ? report_broken(f, f->at.seq + 1, "a record is missing") : err;
 }

@@ -18,6 +18,7 @@ struct fetch {
 	struct head at;      /* a head of the chain; moves on with what has been verified and put into the cache */
 	uint64_t until_seq;  /* the chain's last record that the caller knows of */
 	uint64_t until_count; /* events up to it; 0: not known */
+	bool any_life;       /* go through tombstones: what was before one is forgotten. Else they end it */
 	uint64_t stop_at;    /* enough once the chain has reached this byte; UINT64_MAX: go on to until_seq */
 	uint64_t generation; /* of the actor's cache when `at` was known to be right (cache_generation) */
 
@@ -47,8 +48,8 @@ struct fetch {
 };
 
 /*
- * Follow the chain until there is enough, it breaks, or pause says so: 0. Else -ETIMEDOUT when nothing has come by the
- * deadline, or as backend.h says. Blocks.
+ * Follow the chain until there is enough, it breaks, or pause says so: 0. Else -ESTALE (what was left of it has been erased),
+ * -ETIMEDOUT when nothing has come by the deadline, or as backend.h says. Blocks.
  */
 int fetch_follow(struct fetch *f);
 

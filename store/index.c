@@ -314,7 +314,7 @@ next_locked(const struct index *x, uint64_t *position, struct index_entry *e)
 {
 	while (*position < x->table.count) {
 		const struct index_item *item = index_table_at(&x->table, (uint32_t)(*position)++);
-		if (item->head.seq == 0)
+		if (!index_is_there(item))
 			continue;
 		*e = (struct index_entry){ .name = item->name, .foreign = item->head.size == INDEX_FOREIGN };
 		if (e->foreign)
@@ -393,7 +393,7 @@ find(struct index *x, const char *name, bool only_live, struct head *head)
 
 	lock_take(&x->lock);
 	const struct index_item *item = index_table_find(&x->table, name);
-	bool there = item != NULL && item->head.seq != 0;
+	bool there = item != NULL && index_is_there(item);
 	if (only_live && x->state != LIVE) {
 		err = -EAGAIN;
 	} else if (!there) {

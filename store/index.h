@@ -73,7 +73,8 @@ void index_gone(struct store *s, const char *ns);
 
 /*
  * Be told of changes: fn is called on a thread of the store, in stream order per actor, for each change that arrives after an index has
- * been loaded, also for this node's own appends. head NULL: the actor is gone (this may come on the thread that found it out); name
+ * been loaded, also for this node's own appends. is_new: it is the first record of an actor, or of one that was erased before. head NULL:
+ * the actor is gone, erased or otherwise (this may come on the thread that found it out, and more than once); name
  * NULL: whatever in the namespace may have changed (it was removed, or a watch was lost and had to begin anew). With a foreign record
  * the head has its seq alone. fn must not block. One listener; fn NULL ends that (and returns when no call is under way).
  */

@@ -35,8 +35,10 @@ on_record(void *arg, const char *actor, const struct record *r)
 	lock_give(&x->lock);
 	if (r->foreign)
 		head.size = 0;
+	if (r->erased)
+		actor_see_tombstone(x->all->store, x->ns, actor, r);
 	if (loaded)
-		index_tell(x->all, x->ns, actor, &head, !r->foreign && r->prev_seq == 0);
+		index_tell(x->all, x->ns, actor, r->erased ? NULL : &head, record_is_first(r));
 }
 
 static void

@@ -62,6 +62,13 @@ struct index {
 	char ns[];
 };
 
+/* Of one that was erased the tombstone's head stays, so that nothing older is taken for news. */
+static inline bool
+index_is_there(const struct index_item *item)
+{
+	return head_is_there(&item->head);
+}
+
 /* Give a count back. */
 void index_unref(struct index *x);
 

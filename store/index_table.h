@@ -1,5 +1,5 @@
 /*
- * Names and heads of many actors in little memory: about 90 bytes each with a name of 20.
+ * Names and heads of many actors in little memory: about 100 bytes each with a name of 20.
  *
  * Owns the names (in chunks, one behind the other), the entries (in chunks that never move) and a hash table of entry numbers. An entry
  * is numbered by its arrival and keeps its number; it is never taken out, but may stop to live and live again. Not locked.

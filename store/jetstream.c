@@ -7,9 +7,12 @@
 #include <stdlib.h>
 
 #include "js_api.h"
+#include "js_erase.h"
+#include "js_follow.h"
 #include "js_inbox.h"
 #include "js_last.h"
 #include "js_message.h"
+#include "js_names.h"
 #include "js_options.h"
 #include "js_state.h"
 #include "js_watch.h"
@@ -102,9 +105,11 @@ stream_answer(struct op *op, int err, natsMsg *reply)
 		err = js_api_parse(op->js->lg, reply, &info);
 	else if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
+	/* Else it is there, but does not listen at this moment. */
+	if (err == 0)
+		err = js_stream_removed(info) ? -ENOENT : -ENOTCONN;
 	cJSON_Delete(info);
-	/* It is there, but does not listen at this moment. */
-	return err == 0 ? -ENOTCONN : err;
+	return err;
 }
 
 /* Publish */
@@ -178,10 +183,12 @@ jetstream_publish(struct backend *b, struct actor_name name, const struct record
 	op->fn.publish = fn;
 	op->prev_seq = r->prev_seq;
 	record_encode(r, values);
+	size_t count = 0;
 	for (int i = 0; i < RECORD_HEADERS; i++)
-		headers[i] = (struct rpc_header){ record_header_names[i], values[i] };
-	headers[RECORD_HEADERS] = (struct rpc_header){ "Nats-Msg-Id", msg_id };
-	rpc_request(js->rpc, op->subject, headers, RECORD_HEADERS + 1, r->payload.p, r->payload.len, deadline_ns,
+		if (values[i][0] != '\0')
+			headers[count++] = (struct rpc_header){ record_header_names[i], values[i] };
+	headers[count++] = (struct rpc_header){ "Nats-Msg-Id", msg_id };
+	rpc_request(js->rpc, op->subject, headers, count, r->payload.p, r->payload.len, deadline_ns,
 	    on_publish_reply, op);
 }
 
@@ -392,8 +399,12 @@ jetstream_free(struct backend *b)
 	jsCtx_Destroy(js->js);
 	if (js->rpc != NULL)
 		rpc_close(js->rpc);
+	js_follows_close(js->follows);
+	js_names_close(js->names);
 	timer_free(js->timer);
 	js_inboxes_free(js);
+	js_follows_free(js->follows);
+	js_names_free(js->names);
 	js_watches_free(js->watches);
 	rpc_free(js->rpc);
 	js_free_streams(js);
@@ -406,6 +417,7 @@ static const struct backend_ops jetstream_ops = {
 	.name = "jetstream",
 	.publish = jetstream_publish,
 	.get = jetstream_get,
+	.purge = js_purge,
 	.scan = js_scan,
 	.ns_create = js_ns_create,
 	.ns_remove = js_ns_remove,
@@ -414,6 +426,10 @@ static const struct backend_ops jetstream_ops = {
 	.ns_list = js_ns_list,
 	.watch = js_watch,
 	.watch_stop = js_watch_stop,
+	.follow = js_follow,
+	.follow_hold = js_follow_hold,
+	.follow_stop = js_follow_stop,
+	.names_listen = js_names_listen,
 	.limits = jetstream_limits,
 	.status = jetstream_status,
 	.url = jetstream_url,
@@ -422,10 +438,26 @@ static const struct backend_ops jetstream_ops = {
 	.free = jetstream_free,
 };
 
+static void
+on_disconnect(void *arg)
+{
+	struct jetstream *js = arg;
+
+	js_follows_lost(js->follows);
+	if (js->on_disconnect != NULL)
+		js->on_disconnect(js->on_disconnect_arg);
+}
+
+static void
+on_reconnect(void *arg)
+{
+	js_names_hint(((struct jetstream *)arg)->names);
+}
+
 static int
 connect_to(struct jetstream *js, const struct jetstream_options *options, struct buf *why)
 {
-	struct rpc_options rpc = { .on_disconnect = options->on_disconnect, .arg = options->arg };
+	struct rpc_options rpc = { .on_disconnect = on_disconnect, .on_reconnect = on_reconnect, .arg = js };
 	struct backend_limits limits;
 
 	int err = js_options_make(&rpc.nats, options, why);
@@ -441,6 +473,10 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 		err = js_options_make(&rpc.nats, options, why);
 	if (err == 0)
 		err = js_watches_new(&js->watches, js, rpc.nats);
+	if (err == 0)
+		err = js_follows_open(js->follows);
+	if (err == 0)
+		err = js_names_open(js->names);
 	if (err == 0 && natsConnection_JetStream(&js->js, rpc_connection(js->rpc), NULL) != NATS_OK)
 		err = -ENOMEM;
 	if (err != 0)
@@ -465,9 +501,15 @@ jetstream_new(struct backend **out, const struct jetstream_options *options, con
 	js->clock = clock;
 	js->lg = lg;
 	js->replicas = options->replicas;
+	js->on_disconnect = options->on_disconnect;
+	js->on_disconnect_arg = options->arg;
 	js->prefix = strdup(options->prefix);
 	lock_init(&js->lock, LOCK_STREAMS);
 	int err = js->prefix == NULL ? -ENOMEM : timer_new(&js->timer, clock);
+	if (err == 0)
+		err = js_follows_new(&js->follows, js);
+	if (err == 0)
+		err = js_names_new(&js->names, js);
 	if (err == 0)
 		err = connect_to(js, options, why);
 	if (err != 0) {

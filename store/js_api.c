@@ -9,6 +9,7 @@ js_api_errno(int err_code)
 {
 	switch (err_code) {
 	case 10037: /* no message found */
+	case 10057: /* message delete failed: there is none */
 	case 10059: /* stream not found */
 		return -ENOENT;
 	case 10058: /* stream name already in use with a different configuration */

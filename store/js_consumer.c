@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "js_api.h"
 #include "lock.h"
@@ -160,13 +159,9 @@ js_consumer_stream(const struct js_consumer *c, uint64_t *epoch, uint64_t *last_
 	    js_api_call(c->rpc, c->js->lg, "STREAM.INFO", c->stream, NULL, clock_mono(c->js->clock) + INFO_NS, &info);
 	if (err != 0)
 		return err;
-	/* Our nonce; of a stream that others made, when it was created. */
-	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-	cJSON *description = cJSON_Parse(js_text(config, "description", ""));
-	const char *text = js_text(description, "nonce", js_text(info, "created", ""));
-	*epoch = XXH3_64bits(text, strlen(text)) | 1;
-	*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
-	cJSON_Delete(description);
+	js_stream_state(info, epoch, last_seq);
+	if (js_stream_removed(info))
+		err = -ENOENT;
 	cJSON_Delete(info);
-	return 0;
+	return err;
 }

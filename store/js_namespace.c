@@ -6,13 +6,21 @@
  *   FENCED  subjects <prefix>.rm.<ns>: appends find nobody and are tried again by their nodes; what was on its way when
  *           the fence came is flushed by a probe, published through the stream's queue and acknowledged. From then on
  *           the set of actors cannot change.
+ *   REMOVED the same subjects; the description says so, and the namespace does not exist
  *   gone    deleted
  *
- * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there is no actor; FENCED -> OPEN only
- * if there is one. As the set is frozen, every node that looks at a fence decides the same, and only the one whose
- * probe was stored acts: it is published with the stream's last sequence as its remover knew it. One that was held up
- * for FENCE_OWN_NS leaves the fence to others, who finish it when they have seen it for FENCE_ABANDONED_NS
- * (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
+ * Moves: OPEN -> FENCED by a remover that saw no actor; FENCED -> gone only if there never was an actor; FENCED -> REMOVED only
+ * if all that there were have been erased; FENCED -> OPEN only if there is one. As the set is frozen, every node that looks at a fence
+ * decides the same, and only the one whose probe was stored acts: it is published with the stream's last sequence as its remover knew it,
+ * when it looked. One that was held up for FENCE_OWN_NS leaves the fence to others, who finish it when they have seen it for
+ * FENCE_ABANDONED_NS (js_streams.c) of their own clocks: so that no late delete meets a namespace made anew.
+ *
+ * Why a stream that has tombstones is kept: nodes, and files that are open on them, may know the ends of actors as they were before. If
+ * the sequences began anew, one of these could by chance be the end of an actor of the new namespace; what is appended behind it would be
+ * stored, and break the chain. With the stream the sequences go on, and with the tombstones the lives of the actors. So nothing with a
+ * past is ever deleted, and no remover or eraser that is held up, however long, can harm what came after it.
+ * REMOVED -> OPEN by whoever makes the namespace again: of several, by the one whose probe is stored as the first message behind what the
+ * description says was the last. If it is not opened after that, others may try when they have seen it so for FENCE_ABANDONED_NS.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +28,8 @@
 #include <xxhash.h>
 
 #include "js_api.h"
+#include "js_erase.h"
+#include "js_names.h"
 #include "js_state.h"
 #include "name.h"
 #include "wait.h"
@@ -85,6 +95,16 @@ new_description(const struct ns_attr *attr, const char *nonce)
 	return d;
 }
 
+/* Take over a member, if it is there. */
+static void
+keep(const cJSON *from, cJSON *description, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(from, key);
+
+	if (item != NULL)
+		cJSON_AddItemToObject(description, key, cJSON_Duplicate(item, true));
+}
+
 static cJSON *
 get_description(const cJSON *info)
 {
@@ -131,6 +151,38 @@ new_nonce(const struct jetstream *js, char out[2 * NONCE_BYTES + 1])
 		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
+void
+js_stream_state(const cJSON *info, uint64_t *epoch, uint64_t *last_seq)
+{
+	/* Our nonce; of a stream that others made, when it was created. */
+	cJSON *description = get_description(info);
+	const char *text = js_text(description, "nonce", js_text(info, "created", ""));
+
+	*epoch = XXH3_64bits(text, strlen(text)) | 1;
+	*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
+	cJSON_Delete(description);
+}
+
+bool
+js_stream_fenced(const cJSON *info)
+{
+	cJSON *description = get_description(info);
+	bool fenced = js_text(description, "fence", NULL) != NULL;
+
+	cJSON_Delete(description);
+	return fenced;
+}
+
+bool
+js_stream_removed(const cJSON *info)
+{
+	cJSON *description = get_description(info);
+	bool removed = cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(description, "removed"));
+
+	cJSON_Delete(description);
+	return removed;
+}
+
 /* Calls */
 
 static int
@@ -149,8 +201,9 @@ call(struct jetstream *js, const char *what, const char *ns, cJSON *request, int
 	return err;
 }
 
+/* Of a stream in whatever state. */
 static int
-get_info(struct jetstream *js, const char *ns, bool with_subjects, uint64_t offset, int64_t deadline_ns, cJSON **info)
+get_any_info(struct jetstream *js, const char *ns, bool with_subjects, uint64_t offset, int64_t deadline_ns, cJSON **info)
 {
 	cJSON *request = NULL;
 
@@ -165,6 +218,18 @@ get_info(struct jetstream *js, const char *ns, bool with_subjects, uint64_t offs
 		buf_free(&filter);
 	}
 	return call(js, "STREAM.INFO", ns, request, deadline_ns, info);
+}
+
+static int
+get_info(struct jetstream *js, const char *ns, bool with_subjects, int64_t deadline_ns, cJSON **info)
+{
+	int err = get_any_info(js, ns, with_subjects, 0, deadline_ns, info);
+
+	if (err != 0 || !js_stream_removed(*info))
+		return err;
+	cJSON_Delete(*info);
+	*info = NULL;
+	return -ENOENT;
 }
 
 /* Send the stream's configuration back with other subjects or another description. */
@@ -227,13 +292,62 @@ has_nonce(struct jetstream *js, const char *ns, const char *nonce, int64_t deadl
 	cJSON *info = NULL;
 	bool same = false;
 
-	if (get_info(js, ns, false, 0, deadline_ns, &info) == 0) {
+	if (get_info(js, ns, false, deadline_ns, &info) == 0) {
 		cJSON *description = get_description(info);
 		same = strcmp(js_text(description, "nonce", ""), nonce) == 0;
 		cJSON_Delete(description);
 	}
 	cJSON_Delete(info);
 	return same;
+}
+
+static int publish_probe(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t deadline_ns);
+static uint64_t last_seq_of(const cJSON *info);
+
+/* Is nobody else opening it? What somebody began may have been left behind. */
+static bool
+may_open(struct jetstream *js, const char *ns, const cJSON *info)
+{
+	cJSON *description = get_description(info);
+	uint64_t removed = js_number(description, "removed", 0), last = last_seq_of(info);
+	char maker[32];
+
+	cJSON_Delete(description);
+	if (last == removed)
+		return true;
+	snprintf(maker, sizeof(maker), "after %llu", (unsigned long long)last);
+	return js_note_stream(js, ns, js_known_replicas(js, ns), maker);
+}
+
+/*
+ * There is a stream of that name. If it is that of a namespace that was removed, it is open again on 0; else -EEXIST. unknown: an earlier
+ * try may have gone half-way, so that it may be ourselves who are in the way.
+ */
+static int
+open_removed(struct jetstream *js, const char *ns, const struct ns_attr *attr, const char *nonce, bool unknown, int64_t deadline_ns)
+{
+	int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+	cJSON *info = NULL;
+
+	int err = get_any_info(js, ns, false, 0, deadline_ns, &info);
+	bool removed = err == 0 && js_stream_removed(info);
+	if (err == 0 && !removed)
+		err = -EEXIST;
+	else if (err == 0 && !may_open(js, ns, info))
+		err = unknown ? -ETIMEDOUT : -EEXIST;
+	if (err == 0)
+		err = publish_probe(js, ns, last_seq_of(info), deadline_ns);
+	if (err == 0 && clock_mono(js->clock) >= give_up_ns)
+		err = -ETIMEDOUT;
+	if (err == 0) {
+		cJSON *description = new_description(attr, nonce);
+		cJSON_AddNumberToObject(description, "created", (double)clock_wall(js->clock));
+		err = update(js, ns, info, "ev", description, deadline_ns);
+		cJSON_Delete(description);
+	}
+	cJSON_Delete(info);
+	/* Another node is doing it, or has deleted what was there. */
+	return err == -ESTALE || err == -ENOENT ? -EEXIST : err;
 }
 
 int
@@ -260,6 +374,10 @@ js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int6
 			err = 0;
 		if (err == 0)
 			js_note_replicas(js, ns, (uint64_t)js->replicas);
+		else if (err == -EEXIST)
+			err = open_removed(js, ns, attr, nonce, unknown, deadline_ns);
+		if (err == 0)
+			js_names_tell(js);
 		if (err != -ENOTCONN)
 			return err;
 		unknown = true;
@@ -306,15 +424,40 @@ publish_probe(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t d
 static uint64_t
 last_seq_of(const cJSON *info)
 {
-	return js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
+	uint64_t epoch, last_seq;
+
+	js_stream_state(info, &epoch, &last_seq);
+	return last_seq;
 }
 
-static bool
-has_actors(const cJSON *info)
+/* Who is in it as of info; other pages of its subjects are asked for. *deadline_ns moves on with the time that this took. */
+static int
+look(struct jetstream *js, const char *ns, const cJSON *info, int64_t *deadline_ns, enum js_inhabitants *who)
 {
-	const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "state");
+	int64_t began_ns = clock_mono(js->clock), timeout_ns = *deadline_ns - began_ns;
+	uint64_t total = js_number(info, "total", 0), offset = 0;
+	cJSON *page = NULL;
+	int err = 0;
 
-	return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(state, "subjects")) > 0;
+	*who = JS_NOBODY;
+	for (const cJSON *part = info; err == 0 && *who != JS_SOMEBODY;) {
+		const cJSON *state = cJSON_GetObjectItemCaseSensitive(part, "state");
+		const cJSON *subjects = cJSON_GetObjectItemCaseSensitive(state, "subjects");
+		uint64_t count = (uint64_t)cJSON_GetArraySize(subjects);
+		if (count > 0)
+			err = js_inhabited(js, ns, subjects, timeout_ns, who);
+		offset += count;
+		if (count == 0 || offset >= total)
+			break;
+		cJSON_Delete(page);
+		page = NULL;
+		if (err == 0 && *who != JS_SOMEBODY)
+			err = get_any_info(js, ns, true, offset, clock_mono(js->clock) + timeout_ns, &page);
+		part = page;
+	}
+	cJSON_Delete(page);
+	*deadline_ns += clock_mono(js->clock) - began_ns;
+	return err;
 }
 
 static int
@@ -328,70 +471,112 @@ open_again(struct jetstream *js, const char *ns, const cJSON *info, int64_t dead
 	return err;
 }
 
+static int
+set_removed(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
+{
+	cJSON *description = get_description(info);
+
+	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
+	cJSON_AddNumberToObject(description, "removed", (double)last_seq_of(info));
+	int err = update(js, ns, info, NULL, description, deadline_ns);
+	cJSON_Delete(description);
+	return err;
+}
+
 /*
- * The namespace is fenced, and had last_seq when that was decided: do the one move that is left. give_up_ns: no delete
- * is sent after that. -ESTALE: somebody else is doing it, or something was appended before the fence.
+ * The namespace is fenced, and who is in it was found out when it had last_seq: do the one move that is left. give_up_ns: it is not made
+ * after that. -ESTALE: somebody else is doing it, or something was appended before the fence.
  */
 static int
-finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t give_up_ns, int64_t deadline_ns)
+finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_inhabitants who, int64_t give_up_ns, int64_t deadline_ns)
 {
 	cJSON *info = NULL, *reply = NULL;
 
 	int err = publish_probe(js, ns, last_seq, deadline_ns);
 	if (err == 0)
-		err = get_info(js, ns, true, 0, deadline_ns, &info);
-	if (err == 0 && has_actors(info)) {
+		err = get_info(js, ns, false, deadline_ns, &info);
+	if (err == 0 && who == JS_SOMEBODY) {
 		err = open_again(js, ns, info, deadline_ns);
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && clock_mono(js->clock) >= give_up_ns) {
 		err = -ETIMEDOUT;
 	} else if (err == 0) {
-		err = call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply);
+		err = who == JS_ERASED ? set_removed(js, ns, info, deadline_ns)
+				       : call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply);
 		js_forget_stream(js, ns);
+		if (err == 0)
+			js_names_tell(js);
 	}
 	cJSON_Delete(info);
 	cJSON_Delete(reply);
 	return err;
 }
 
+/* One removal. */
+struct removal {
+	char nonce[2 * NONCE_BYTES + 1]; /* of its fence */
+	int64_t give_up_ns;              /* 0: there is none yet */
+};
+
 /* One try, from what info says. */
 static int
-fence_and_finish(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
+fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const cJSON *info, int64_t deadline_ns)
 {
-	int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
 	cJSON *description = get_description(info);
-	char nonce[2 * NONCE_BYTES + 1];
-	int err = 0;
+	const char *fence = js_text(description, "fence", NULL);
+	/* Something was stored just before it came: what there is now is looked at, and cannot change any more. */
+	bool ours = fence != NULL && strcmp(fence, r->nonce) == 0;
+	enum js_inhabitants who;
 
-	bool fenced = js_text(description, "fence", NULL) != NULL;
-	if (has_actors(info)) {
-		err = fenced ? open_again(js, ns, info, deadline_ns) : 0;
+	int err = look(js, ns, info, &deadline_ns, &who);
+	if (err == 0 && who == JS_SOMEBODY) {
+		err = fence != NULL ? open_again(js, ns, info, deadline_ns) : 0;
 		err = err == 0 ? -ENOTEMPTY : err;
-	} else if (fenced) {
+	} else if (err == 0 && fence != NULL && !ours) {
 		err = -ESTALE;
 	}
-	if (err == 0) {
-		new_nonce(js, nonce);
-		cJSON_AddStringToObject(description, "fence", nonce);
+	if (err == 0 && !ours) {
+		r->give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+		cJSON_AddStringToObject(description, "fence", r->nonce);
 		err = update(js, ns, info, "rm", description, deadline_ns);
 	}
 	if (err == 0)
-		err = finish_fence(js, ns, last_seq_of(info), give_up_ns, deadline_ns);
+		err = finish_fence(js, ns, last_seq_of(info), who, r->give_up_ns, deadline_ns);
 	cJSON_Delete(description);
 	return err;
+}
+
+/* A fence that its remover left behind. 0: the namespace is there after all, as far as is known. */
+static int
+finish_abandoned(struct jetstream *js, const char *ns, int64_t deadline_ns)
+{
+	enum js_inhabitants who;
+	cJSON *info = NULL;
+
+	log_warn(js->lg, "namespace %s: finishing a removal that its node left undone", ns);
+	int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+	int err = get_info(js, ns, true, deadline_ns, &info);
+	if (err == 0)
+		err = look(js, ns, info, &deadline_ns, &who);
+	if (err == 0)
+		err = finish_fence(js, ns, last_seq_of(info), who, give_up_ns, deadline_ns);
+	cJSON_Delete(info);
+	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err;
 }
 
 int
 js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
 {
 	struct jetstream *js = js_of(b);
+	struct removal r = { .give_up_ns = 0 };
 	unsigned tries = 0;
 
+	new_nonce(js, r.nonce);
 	for (;;) {
 		cJSON *info = NULL;
-		int err = get_info(js, ns, true, 0, deadline_ns, &info);
+		int err = get_info(js, ns, true, deadline_ns, &info);
 		if (err == 0)
-			err = fence_and_finish(js, ns, info, deadline_ns);
+			err = fence_and_finish(js, ns, &r, info, deadline_ns);
 		cJSON_Delete(info);
 		if (err != -ESTALE)
 			return err;
@@ -416,34 +601,41 @@ js_ns_info(struct backend *b, const char *ns, int64_t deadline_ns, struct ns_inf
 	struct jetstream *js = js_of(b);
 	cJSON *info = NULL;
 
-	int err = get_info(js, ns, false, 0, deadline_ns, &info);
+	int err = get_any_info(js, ns, false, 0, deadline_ns, &info);
 	if (err == -ENOENT)
 		js_forget_stream(js, ns);
 	if (err != 0)
 		return err;
+	if (js_stream_removed(info)) {
+		cJSON_Delete(info);
+		return -ENOENT;
+	}
 	cJSON *description = get_description(info);
 	const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "state");
 	const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-	bool abandoned =
-	    js_note_stream(js, ns, js_number(config, "num_replicas", 1), js_text(description, "fence", ""));
+	/* Whoever does something about a fence stores a probe: the others then wait for as long as for a new one. */
+	const char *nonce = js_text(description, "fence", "");
+	char fence[64] = "";
+	if (nonce[0] != '\0')
+		snprintf(fence, sizeof(fence), "%.32s after %llu", nonce, (unsigned long long)last_seq_of(info));
+	bool abandoned = js_note_stream(js, ns, js_number(config, "num_replicas", 1), fence);
 	/* Servers state their version since 2.11, and since then they do not forget. */
 	const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(config, "metadata");
 	js_note_trusted(js, ns, js_text(metadata, "_nats.ver", NULL) != NULL);
 	out->attr.mode = (uint32_t)js_number(description, "mode", 0755);
 	out->attr.uid = (uint32_t)js_number(description, "uid", 0);
 	out->attr.gid = (uint32_t)js_number(description, "gid", 0);
-	out->created_us = time_or(info, "created", 0);
+	out->created_us = (int64_t)js_number(description, "created", 0);
+	if (out->created_us == 0)
+		out->created_us = time_or(info, "created", 0);
 	out->changed_us = time_or(state, "last_ts", out->created_us);
+	if (out->changed_us < out->created_us)
+		out->changed_us = out->created_us;
 	out->actors = js_number(state, "num_subjects", 0);
-	uint64_t last_seq = last_seq_of(info);
+	js_stream_state(info, &out->epoch, &out->last_seq);
 	cJSON_Delete(description);
 	cJSON_Delete(info);
-	if (abandoned) {
-		log_warn(js->lg, "namespace %s: finishing a removal that its node left undone", ns);
-		err = finish_fence(js, ns, last_seq, INT64_MAX, deadline_ns);
-		return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err;
-	}
-	return 0;
+	return abandoned ? finish_abandoned(js, ns, deadline_ns) : 0;
 }
 
 int
@@ -452,91 +644,15 @@ js_ns_set(struct backend *b, const char *ns, const struct ns_attr *attr, int64_t
 	struct jetstream *js = js_of(b);
 	cJSON *info = NULL;
 
-	int err = get_info(js, ns, false, 0, deadline_ns, &info);
+	int err = get_info(js, ns, false, deadline_ns, &info);
 	if (err == 0) {
 		cJSON *old = get_description(info), *description = new_description(attr, js_text(old, "nonce", ""));
-		const char *fence = js_text(old, "fence", NULL);
-		if (fence != NULL)
-			cJSON_AddStringToObject(description, "fence", fence);
+		keep(old, description, "fence");
+		keep(old, description, "created");
 		err = update(js, ns, info, NULL, description, deadline_ns);
 		cJSON_Delete(description);
 		cJSON_Delete(old);
 	}
 	cJSON_Delete(info);
-	return err;
-}
-
-/* Lists */
-
-/* The last-but-one token of "<prefix>.ev.<ns>.*", decoded; for streams whose name does not hold the namespace's. */
-static int
-ns_from_subject(struct jetstream *js, const char *stream, int64_t deadline_ns, struct buf *out)
-{
-	cJSON *info = NULL;
-	size_t lead = strlen(js->prefix) + strlen(".ev.");
-	int err = js_api_call(js->rpc, js->lg, "STREAM.INFO", stream, NULL, deadline_ns, &info);
-
-	if (err == 0) {
-		const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "config");
-		const cJSON *subject = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "subjects"), 0);
-		const char *text = cJSON_IsString(subject) ? subject->valuestring : "";
-		size_t len = strlen(text);
-		err = len > lead + 2 && strcmp(text + len - 2, ".*") == 0
-			  ? name_decode(out, (struct span){ text + lead, len - lead - 2 })
-			  : -EINVAL;
-	}
-	cJSON_Delete(info);
-	return err;
-}
-
-/* The name of the namespace whose stream this is; -EINVAL if it is not one of ours. */
-static int
-ns_of_stream(struct jetstream *js, const char *stream, int64_t deadline_ns, struct buf *out)
-{
-	size_t lead = strlen(js->prefix);
-
-	buf_clear(out);
-	if (strncmp(stream, js->prefix, lead) != 0 || stream[lead] != '-')
-		return -EINVAL;
-	const char *encoded = stream + lead + 1;
-	if (strncmp(encoded, "==", 2) == 0)
-		return ns_from_subject(js, stream, deadline_ns, out);
-	if (strchr(encoded, '%') != NULL)
-		return -EINVAL;
-	struct buf text = { 0 };
-	buf_puts(&text, encoded);
-	for (size_t i = 0; i < text.len; i++)
-		if (text.p[i] == '=')
-			text.p[i] = '%';
-	int err = text.failed ? -ENOMEM : name_decode(out, (struct span){ text.p, text.len });
-	buf_free(&text);
-	return err;
-}
-
-int
-js_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void *arg)
-{
-	struct jetstream *js = js_of(b);
-	struct buf name = { 0 };
-	uint64_t offset = 0, total = 1;
-	int err = 0;
-
-	while (err == 0 && offset < total) {
-		cJSON *request = cJSON_CreateObject(), *reply = NULL;
-		const cJSON *stream;
-		cJSON_AddNumberToObject(request, "offset", (double)offset);
-		err = js_api_call(js->rpc, js->lg, "STREAM.NAMES", NULL, request, deadline_ns, &reply);
-		const cJSON *streams = cJSON_GetObjectItemCaseSensitive(reply, "streams");
-		cJSON_ArrayForEach(stream, streams)
-		{
-			offset++;
-			if (err == 0 && cJSON_IsString(stream) &&
-			    ns_of_stream(js, stream->valuestring, deadline_ns, &name) == 0 && buf_text(&name) != NULL)
-				err = fn(arg, name.p);
-		}
-		total = cJSON_GetArraySize(streams) > 0 ? js_number(reply, "total", 0) : 0;
-		cJSON_Delete(reply);
-	}
-	buf_free(&name);
 	return err;
 }

@@ -1,10 +1,12 @@
 /*
  * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
- * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_inbox.c (where their messages come to), js_namespace.c (namespaces as streams), js_streams.c (what
- * is remembered of them). Nobody else includes this.
+ * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_inbox.c (where their messages come to), js_namespace.c and js_ns_list.c (namespaces as streams), js_erase.c (what is left of erased actors), js_streams.c (what
+ * is remembered of them), js_watch.c and js_consumer.c (watches), js_follow.c and js_pull.c (follows), js_names.c (hints that namespaces come and go). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
 #define AETHER_STORE_JS_STATE_H
+
+#include <cjson/cJSON.h>
 
 #include "backend.h"
 #include "clock.h"
@@ -15,6 +17,8 @@
 #include "timer.h"
 
 struct js_watches;
+struct js_follows;
+struct js_names;
 
 struct jetstream {
 	struct backend base;
@@ -24,6 +28,10 @@ struct jetstream {
 	struct rpc *rpc;
 	jsCtx *js;
 	struct js_watches *watches; /* js_watch.c's */
+	struct js_follows *follows; /* js_follow.c's */
+	struct js_names *names;     /* js_names.c's */
+	void (*on_disconnect)(void *arg); /* as in jetstream_options */
+	void *on_disconnect_arg;
 	char *prefix;
 	int replicas;
 
@@ -54,6 +62,14 @@ void js_get_plain(struct jetstream *js, struct actor_name name, struct backend_g
 /* The backend's scan. */
 int js_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn,
     void *arg);
+
+/* What tells one stream from another of the same name, never 0, and its last sequence, from the answer of STREAM.INFO. */
+void js_stream_state(const cJSON *info, uint64_t *epoch, uint64_t *last_seq);
+
+/* Is it that of a namespace that was removed, kept for its tombstones (js_namespace.c)? From the same. */
+bool js_stream_removed(const cJSON *info);
+/* Is somebody about to remove it? */
+bool js_stream_fenced(const cJSON *info);
 
 /* What nats.c says of a request or of waiting for its answer, as backend.h has it. */
 int js_errno(natsStatus s);

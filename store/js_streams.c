@@ -9,7 +9,7 @@
 struct js_stream {
 	struct table_link link;
 	uint64_t replicas;     /* 0: not known */
-	char fence[40];        /* the nonce of a fence seen on it, empty if there is none */
+	char fence[64];        /* as js_note_stream was told, empty if there is none */
 	int64_t fence_seen_ns; /* since when */
 	bool trusted;          /* as js_note_trusted says */
 	bool reported;         /* js_first_report has been here */

@@ -9,7 +9,7 @@ struct search {
 	struct actor *actor;
 	enum head_key key;
 	uint64_t value;
-	struct head lo;           /* after a record before the wanted one; all zeros is the beginning */
+	struct head lo;           /* after a record before the wanted one, or the beginning of the life */
 	uint64_t to;              /* the wanted record is best, or lies behind lo and not behind this sequence */
 	uint64_t to_key;          /* the key after the last record up to there, or a little more */
 	struct owned_record best; /* reaches value, but may not be the first that does; empty: none so far */
@@ -50,8 +50,10 @@ guess(const struct search *s, unsigned tries)
 static int
 broken(const struct search *s, const char *why)
 {
-	const struct actor *a = s->actor;
+	struct actor *a = s->actor;
 
+	if (actor_was_erased(a, s->lo.life))
+		return -ESTALE;
 	log_error(a->store->lg, "%s/%s: the chain does not hold behind sequence %llu, version %llu: %s", a->ns, a->name,
 	    (unsigned long long)s->lo.seq, (unsigned long long)s->lo.version, why);
 	return -EIO;
@@ -102,10 +104,10 @@ verify(const struct search *s, struct head *base)
 	const char *why;
 	int err = 0;
 
-	*base = (struct head){ 0 };
+	*base = head_of_life(r->life);
 	if (r->prev_seq == s->lo.seq) {
 		*base = s->lo;
-	} else if (r->prev_seq != 0) {
+	} else if (r->prev_seq != r->life) {
 		struct owned_record prev = { 0 };
 		struct backend_get g = { .kind = GET_SEQ, .seq = r->prev_seq };
 		err = wait_get_sure(
@@ -145,7 +147,7 @@ find_record(struct actor *a, enum head_key key, uint64_t value, struct head *lo,
 int
 actor_locate(struct actor *a, const struct head *head, enum head_key key, uint64_t value, struct event_place *p)
 {
-	struct head lo = { 0 }, hi = *head;
+	struct head lo = head_of_life(head->life), hi = *head;
 	struct walk w;
 	int err = 0;
 

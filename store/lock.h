@@ -42,20 +42,32 @@ enum lock_rank {
 	LOCK_LANE,     /* lane.lock: what the lane is to send, its ways; taken inside nats.c's own locks too (rpc_lane.c) */
 	LOCK_RPC,      /* rpc.lock: who waits for a connection, how far it is closed (rpc.c) */
 	LOCK_CALL,     /* call.lock: one blocking request (rpc_call.c) */
+	LOCK_MANY,     /* js_many.lock: requests under way that somebody waits for (js_many.h) */
 	LOCK_CREATION, /* creation.lock: one consumer that is being made (js_consumer.c) */
 	LOCK_WATCHES,  /* js_watches.lock: the list of watches, and each of them (js_watch.c) */
+	LOCK_FOLLOWS,  /* js_follows.lock: the table of follows, and each of them (js_follow_state.h) */
+	LOCK_HINTS,    /* js_names.lock: who listens for names (js_names.c) */
+	LOCK_SUB,      /* js_sub.lock: whether there may be messages (js_sub.h) */
 	LOCK_STREAMS,  /* jetstream.lock: what is remembered of streams, and the inboxes that nobody uses (js_state.h) */
-	LOCK_MEMORY,   /* memory.lock: the whole backend (memory.c) */
+	LOCK_MEMORY,   /* memory.lock: the whole backend (memory_state.h) */
 	LOCK_WAITER,   /* waiter.lock: one answer that is waited for (wait.c) */
+	LOCK_FEEDS,    /* feeds.lock: the feeds' hubs and readers, and what these have still to read (feed_state.h) */
 	LOCK_INDEX,    /* index.lock: one index (index_state.h) */
 	LOCK_INDEXES,  /* indexes.lock: the table of indexes and their counts, the listener (index_state.h) */
+	LOCK_FOLLOW,   /* follow.lock: one follow (follow.c) */
+	LOCK_NAMES,    /* names.lock: the names that were seen, who listens (names.c) */
 	LOCK_STORE,    /* store.lock: the table of actors and their counts, namespaces, conflicts, what reads ahead, who lingers
 			  (state.h) */
 
+	LOCK_APPENDS, /* appends.lock: the actors that are kept (cluster/appends_state.h) */
+	LOCK_CLUSTER, /* cluster.lock: what has come in for the cluster's thread, what readers are shown (cluster/cluster_state.h) */
+
 	LOCK_HANDLES, /* handles.lock: the list of other open handles (handles.h) */
 	LOCK_SPACE,   /* space.lock: what is known of the storage (space.c) */
+	LOCK_FEED_FILES, /* feed_files.lock: the reads of feeds that wait, what the thread that answers them has to do (feed_file.c) */
 	LOCK_FILE,    /* file.lock: one open file: its queue of operations, what it has seen of its actor (file.c) */
 	LOCK_FILES,   /* files.lock: the list of open actor files (file.c) */
+	LOCK_BRIDGE,  /* bridge.lock: what is to be told of other nodes' changes, the namespaces that the kernel knows (bridge.c) */
 	LOCK_NOTIFY,  /* notify.lock: what the kernel was told of namespaces, what it must be told (notify.c) */
 
 	LOCK_SERVER, /* server.lock: whether the private server is lost, or not wanted any more (mount/server.c) */

@@ -1,77 +1,18 @@
 #include "memory.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "lock.h"
-#include "table.h"
-#include "timer.h"
+#include "memory_state.h"
 
-/* What is promised, as for JetStream; ids are in fact kept as long as the records. */
+/* What is promised, as for JetStream; ids are in fact kept for good. */
 #define DEDUP_WINDOW_NS (120 * NS_PER_SEC)
 
 struct mem_id {
 	struct table_link link;
 	uint64_t seq;
 	char id[];
-};
-
-struct mem_actor {
-	struct table_link link;
-	char *name;
-	struct table ids;
-	struct record *records; /* payloads are owned */
-	size_t count;
-	size_t cap;
-};
-
-/* Where the record of a sequence is. */
-struct mem_place {
-	struct mem_actor *actor;
-	size_t index;
-};
-
-struct mem_ns {
-	struct table_link link;
-	char *name;
-	struct ns_info info;
-	uint64_t epoch;
-	uint64_t seq;
-	struct table actors;
-	struct mem_place *places; /* of sequence i + 1 */
-	size_t places_cap;
-};
-
-/* It is drained on the timer's thread only, so no two calls for it meet. */
-struct backend_watch {
-	struct backend_watch *next;
-	struct memory *memory;
-	struct mem_ns *ns; /* NULL: removed */
-	struct backend_watch_fns fns;
-	void *arg;
-	uint64_t next_seq;
-	uint64_t first_all; /* from this sequence on every record is told, before it an actor's last one */
-	unsigned refs;      /* the user's, and one for a drain to come */
-	int refused;        /* told at once as the end */
-	bool draining;      /* a drain is to come, or under way */
-	bool begun;
-	bool live;
-	bool calling;
-	bool stopped;
-};
-
-struct memory {
-	struct backend base;
-	const struct clock *clock;
-	struct timer *timer;
-	struct lock lock; /* guards the tree below; callbacks run without it */
-	struct table namespaces;
-	uint64_t used_bytes;
-	uint64_t made; /* namespaces so far */
-	struct backend_watch *watches;
-	pthread_cond_t called; /* a watch's call has returned */
 };
 
 static bool
@@ -99,11 +40,19 @@ hash_of(const char *text)
 }
 
 static struct mem_ns *
-find_ns_locked(struct memory *m, const char *ns)
+find_any_ns_locked(struct memory *m, const char *ns)
 {
 	struct table_link *link = table_find(&m->namespaces, hash_of(ns), ns_match, ns);
 
 	return link == NULL ? NULL : container_of(link, struct mem_ns, link);
+}
+
+struct mem_ns *
+memory_find_ns_locked(struct memory *m, const char *name)
+{
+	struct mem_ns *ns = find_any_ns_locked(m, name);
+
+	return ns != NULL && !ns->removed ? ns : NULL;
 }
 
 static struct mem_actor *
@@ -127,7 +76,6 @@ add_actor_locked(struct mem_ns *ns, const char *name)
 		free(actor);
 		return NULL;
 	}
-	ns->info.actors++;
 	return actor;
 }
 
@@ -150,7 +98,7 @@ add_id_locked(struct mem_actor *actor, const char *msg_id, uint64_t seq)
 static int
 add_place_locked(struct mem_ns *ns, struct mem_actor *actor)
 {
-	if (ns->seq == ns->places_cap) {
+	if (ns->info.last_seq == ns->places_cap) {
 		size_t cap = ns->places_cap == 0 ? 16 : ns->places_cap * 2;
 		struct mem_place *places = realloc(ns->places, cap * sizeof(*places));
 		if (places == NULL)
@@ -158,7 +106,7 @@ add_place_locked(struct mem_ns *ns, struct mem_actor *actor)
 		ns->places = places;
 		ns->places_cap = cap;
 	}
-	ns->places[ns->seq] = (struct mem_place){ actor, actor->count };
+	ns->places[ns->info.last_seq] = (struct mem_place){ actor, actor->purged + actor->count };
 	return 0;
 }
 
@@ -179,16 +127,19 @@ store_record_locked(struct memory *m, struct mem_ns *ns, const char *name, const
 		actor->cap = cap;
 	}
 	char *payload = malloc(r->payload.len + 1);
-	if (payload == NULL || add_place_locked(ns, actor) != 0 || add_id_locked(actor, msg_id, ns->seq + 1) != 0) {
+	if (payload == NULL || add_place_locked(ns, actor) != 0 || add_id_locked(actor, msg_id, ns->info.last_seq + 1) != 0) {
 		free(payload);
 		return -ENOMEM;
 	}
 	if (r->payload.len > 0)
 		memcpy(payload, r->payload.p, r->payload.len);
+	bool there = actor->count > 0 && !actor->records[actor->count - 1].erased;
+	if (there == r->erased)
+		ns->info.actors += r->erased ? -(uint64_t)1 : 1;
 	struct record *stored = &actor->records[actor->count++];
 	*stored = *r;
 	stored->payload.p = payload;
-	stored->seq = *seq = ++ns->seq;
+	stored->seq = *seq = ++ns->info.last_seq;
 	ns->info.changed_us = r->time_us;
 	m->used_bytes += r->payload.len;
 	return 0;
@@ -198,7 +149,7 @@ static int
 publish_locked(struct memory *m, struct actor_name name, const struct record *r, const char *msg_id, uint64_t *seq,
     bool *duplicate)
 {
-	struct mem_ns *ns = find_ns_locked(m, name.ns);
+	struct mem_ns *ns = memory_find_ns_locked(m, name.ns);
 
 	if (ns == NULL)
 		return -ENOENT;
@@ -217,30 +168,6 @@ publish_locked(struct memory *m, struct actor_name name, const struct record *r,
 	return store_record_locked(m, ns, name.actor, r, msg_id, seq);
 }
 
-static void drain(void *arg);
-
-static void
-wake_locked(struct backend_watch *w)
-{
-	if (w->draining)
-		return;
-	w->draining = true;
-	w->refs++;
-	/* Without memory for that it waits for the next record. */
-	if (timer_at(w->memory->timer, 0, drain, w) != 0) {
-		w->draining = false;
-		w->refs--;
-	}
-}
-
-static void
-wake_watches_locked(struct memory *m, const char *ns)
-{
-	for (struct backend_watch *w = m->watches; w != NULL; w = w->next)
-		if (w->ns != NULL && strcmp(w->ns->name, ns) == 0)
-			wake_locked(w);
-}
-
 static void
 memory_publish(struct backend *b, struct actor_name name, const struct record *r, const char *msg_id, int64_t deadline_ns,
     backend_publish_fn fn, void *arg)
@@ -252,8 +179,11 @@ memory_publish(struct backend *b, struct actor_name name, const struct record *r
 	(void)deadline_ns;
 	lock_take(&m->lock);
 	int err = publish_locked(m, name, r, msg_id, &seq, &duplicate);
-	if (err == 0 && !duplicate)
-		wake_watches_locked(m, name.ns);
+	if (err == 0 && !duplicate) {
+		const struct mem_ns *ns = memory_find_ns_locked(m, name.ns);
+		memory_wake_watches_locked(m, ns);
+		memory_wake_follows_locked(m, ns);
+	}
 	lock_give(&m->lock);
 	fn(arg, err, seq, duplicate);
 }
@@ -277,7 +207,7 @@ lower_bound(const struct mem_actor *actor, uint64_t seq)
 static const struct record *
 get_locked(struct memory *m, struct actor_name name, struct backend_get g)
 {
-	struct mem_ns *ns = find_ns_locked(m, name.ns);
+	struct mem_ns *ns = memory_find_ns_locked(m, name.ns);
 	struct mem_actor *actor = ns == NULL ? NULL : find_actor_locked(ns, name.actor);
 
 	if (actor == NULL || actor->count == 0)
@@ -290,7 +220,77 @@ get_locked(struct memory *m, struct actor_name name, struct backend_get g)
 	return &actor->records[i];
 }
 
-/* Records are never changed nor removed while their namespace lives, so the payload may be lent out without the lock. */
+const struct record *
+memory_record_at(const struct mem_place *place, bool *last)
+{
+	const struct mem_actor *actor = place->actor;
+
+	*last = place->index + 1 == actor->purged + actor->count;
+	return place->index < actor->purged ? NULL : &actor->records[place->index - actor->purged];
+}
+
+void
+memory_lend_locked(struct memory *m)
+{
+	m->lent++;
+}
+
+void
+memory_give_back(struct memory *m)
+{
+	struct mem_rest *rest = NULL;
+
+	lock_take(&m->lock);
+	if (--m->lent == 0) {
+		rest = m->rests;
+		m->rests = NULL;
+	}
+	lock_give(&m->lock);
+	while (rest != NULL) {
+		struct mem_rest *next = rest->next;
+		free(rest->payload);
+		free(rest);
+		rest = next;
+	}
+}
+
+/* What cannot be taken away for want of memory stays. */
+static int
+purge_locked(struct memory *m, struct mem_actor *actor, uint64_t before_seq)
+{
+	size_t all = lower_bound(actor, before_seq), count = 0;
+
+	for (; count < all; count++) {
+		struct record *r = &actor->records[count];
+		struct mem_rest *rest = malloc(sizeof(*rest));
+		if (rest == NULL)
+			break;
+		*rest = (struct mem_rest){ m->rests, (char *)(uintptr_t)r->payload.p };
+		m->rests = rest;
+		m->used_bytes -= r->payload.len;
+	}
+	actor->count -= count;
+	actor->purged += count;
+	memmove(actor->records, actor->records + count, actor->count * sizeof(actor->records[0]));
+	return count == all ? 0 : -ENOMEM;
+}
+
+static int
+memory_purge(struct backend *b, struct actor_name name, uint64_t before_seq, int64_t deadline_ns)
+{
+	struct memory *m = container_of(b, struct memory, base);
+
+	(void)deadline_ns;
+	lock_take(&m->lock);
+	struct mem_ns *ns = memory_find_ns_locked(m, name.ns);
+	struct mem_actor *actor = ns == NULL ? NULL : find_actor_locked(ns, name.actor);
+	int err = actor == NULL ? -ENOENT : purge_locked(m, actor, before_seq);
+	memory_lend_locked(m);
+	lock_give(&m->lock);
+	memory_give_back(m);
+	return err;
+}
+
 static void
 memory_get(struct backend *b, struct actor_name name, struct backend_get g, int64_t deadline_ns, backend_get_fn fn, void *arg)
 {
@@ -302,8 +302,10 @@ memory_get(struct backend *b, struct actor_name name, struct backend_get g, int6
 	const struct record *r = get_locked(m, name, g);
 	if (r != NULL)
 		copy = *r;
+	memory_lend_locked(m);
 	lock_give(&m->lock);
 	fn(arg, r != NULL ? 0 : -ENOENT, r != NULL ? &copy : NULL);
+	memory_give_back(m);
 }
 
 struct mem_scanned {
@@ -318,11 +320,8 @@ decode(const struct scanned *m, struct record *r)
 }
 
 static int
-memory_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn, void *arg)
+scan(struct memory *m, struct actor_name name, struct backend_range range, backend_scan_fn fn, void *arg)
 {
-	struct memory *m = container_of(b, struct memory, base);
-
-	(void)idle_ns;
 	while (range.from_seq <= range.to_seq) {
 		struct mem_scanned one = { .base.decode = decode };
 		lock_take(&m->lock);
@@ -346,6 +345,20 @@ memory_scan(struct backend *b, struct actor_name name, struct backend_range rang
 }
 
 static int
+memory_scan(struct backend *b, struct actor_name name, struct backend_range range, int64_t idle_ns, backend_scan_fn fn, void *arg)
+{
+	struct memory *m = container_of(b, struct memory, base);
+
+	(void)idle_ns;
+	lock_take(&m->lock);
+	memory_lend_locked(m);
+	lock_give(&m->lock);
+	int err = scan(m, name, range, fn, arg);
+	memory_give_back(m);
+	return err;
+}
+
+static int
 memory_ns_create(struct backend *b, const char *name, const struct ns_attr *attr, int64_t deadline_ns)
 {
 	struct memory *m = container_of(b, struct memory, base);
@@ -359,13 +372,23 @@ memory_ns_create(struct backend *b, const char *name, const struct ns_attr *attr
 	ns->info.attr = *attr;
 	ns->info.created_us = ns->info.changed_us = clock_wall(m->clock);
 	lock_take(&m->lock);
-	ns->epoch = ++m->made;
-	if (find_ns_locked(m, name) != NULL)
+	ns->info.epoch = ++m->made;
+	struct mem_ns *old = find_any_ns_locked(m, name);
+	bool again = old != NULL && old->removed;
+	if (again) {
+		ns->info.last_seq = old->info.last_seq;
+		old->info = ns->info;
+		old->removed = false;
+		err = 0;
+	} else if (old != NULL) {
 		err = -EEXIST;
-	else if (ns->name != NULL)
+	} else if (ns->name != NULL) {
 		err = table_add(&m->namespaces, hash_of(name), &ns->link);
+	}
 	lock_give(&m->lock);
-	if (err != 0) {
+	if (err == 0)
+		memory_names_changed(m);
+	if (err != 0 || again) {
 		free(ns->name);
 		free(ns);
 	}
@@ -400,6 +423,17 @@ free_ns(struct mem_ns *ns)
 	free(ns);
 }
 
+/* It stays, with its tombstones; what may be left before them goes. */
+static void
+remove_locked(struct memory *m, struct mem_ns *ns)
+{
+	ns->removed = true;
+	for (struct table_link *l = NULL; (l = table_next(&ns->actors, l)) != NULL;) {
+		struct mem_actor *actor = container_of(l, struct mem_actor, link);
+		(void)purge_locked(m, actor, actor->records[actor->count - 1].seq);
+	}
+}
+
 static int
 memory_ns_remove(struct backend *b, const char *name, int64_t deadline_ns)
 {
@@ -408,22 +442,25 @@ memory_ns_remove(struct backend *b, const char *name, int64_t deadline_ns)
 
 	(void)deadline_ns;
 	lock_take(&m->lock);
-	struct mem_ns *ns = find_ns_locked(m, name);
+	struct mem_ns *ns = memory_find_ns_locked(m, name);
 	if (ns == NULL)
 		err = -ENOENT;
 	else if (ns->info.actors > 0)
 		err = -ENOTEMPTY;
-	else
+	else if (ns->info.last_seq == 0)
 		table_remove(&m->namespaces, &ns->link);
-	for (struct backend_watch *w = err == 0 ? m->watches : NULL; w != NULL; w = w->next) {
-		if (w->ns == ns) {
-			w->ns = NULL;
-			wake_locked(w);
-		}
+	else
+		remove_locked(m, ns);
+	if (err == 0) {
+		memory_leave_watches_locked(m, ns);
+		memory_leave_follows_locked(m, ns);
 	}
+	bool gone = err == 0 && !ns->removed;
 	lock_give(&m->lock);
-	if (err == 0)
+	if (gone)
 		free_ns(ns);
+	if (err == 0)
+		memory_names_changed(m);
 	return err;
 }
 
@@ -434,7 +471,7 @@ memory_ns_info(struct backend *b, const char *name, int64_t deadline_ns, struct 
 
 	(void)deadline_ns;
 	lock_take(&m->lock);
-	struct mem_ns *ns = find_ns_locked(m, name);
+	struct mem_ns *ns = memory_find_ns_locked(m, name);
 	if (ns != NULL)
 		*info = ns->info;
 	lock_give(&m->lock);
@@ -448,7 +485,7 @@ memory_ns_set(struct backend *b, const char *name, const struct ns_attr *attr, i
 
 	(void)deadline_ns;
 	lock_take(&m->lock);
-	struct mem_ns *ns = find_ns_locked(m, name);
+	struct mem_ns *ns = memory_find_ns_locked(m, name);
 	if (ns != NULL)
 		ns->info.attr = *attr;
 	lock_give(&m->lock);
@@ -476,133 +513,12 @@ memory_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 	(void)deadline_ns;
 	lock_take(&m->lock);
 	for (struct table_link *l = NULL; (l = table_next(&m->namespaces, l)) != NULL;) {
-		const char *name = container_of(l, struct mem_ns, link)->name;
-		buf_put(&names, name, strlen(name) + 1);
+		const struct mem_ns *ns = container_of(l, struct mem_ns, link);
+		if (!ns->removed)
+			buf_put(&names, ns->name, strlen(ns->name) + 1);
 	}
 	lock_give(&m->lock);
 	return call_with_names(&names, fn, arg);
-}
-
-/* Watching */
-
-/* The next record to tell, if there is one. The actor's name lives as long as the namespace, which has an actor then. */
-static bool
-next_record_locked(struct backend_watch *w, struct record *r, const char **name)
-{
-	while (w->ns != NULL && w->next_seq <= w->ns->seq) {
-		uint64_t seq = w->next_seq++;
-		const struct mem_place *place = &w->ns->places[seq - 1];
-		if (seq < w->first_all && place->index + 1 < place->actor->count)
-			continue;
-		*r = place->actor->records[place->index];
-		r->payload.p = NULL;
-		*name = place->actor->name;
-		return true;
-	}
-	return false;
-}
-
-/* Make one call that is due; false if none is. */
-static bool
-call_locked(struct backend_watch *w)
-{
-	struct memory *m = w->memory;
-	struct record r;
-	const char *name = NULL;
-	int end = w->refused != 0 ? w->refused : w->ns == NULL ? -ENOENT : 0;
-	bool begin = end == 0 && !w->begun;
-	uint64_t epoch = begin ? w->ns->epoch : 0;
-
-	if (w->stopped)
-		return false;
-	if (!begin && end == 0 && !next_record_locked(w, &r, &name) && w->live)
-		return false;
-	w->begun = true;
-	w->live = w->live || (!begin && name == NULL);
-	w->stopped = end != 0;
-	w->calling = true;
-	lock_give(&m->lock);
-	if (end != 0)
-		w->fns.end(w->arg, end);
-	else if (begin)
-		w->fns.begin(w->arg, epoch);
-	else if (name != NULL)
-		w->fns.record(w->arg, name, &r);
-	else
-		w->fns.live(w->arg);
-	lock_take(&m->lock);
-	w->calling = false;
-	pthread_cond_broadcast(&m->called);
-	return true;
-}
-
-static void
-watch_unref_locked(struct backend_watch *w)
-{
-	if (--w->refs == 0)
-		free(w);
-}
-
-static void
-drain(void *arg)
-{
-	struct backend_watch *w = arg;
-	struct memory *m = w->memory;
-
-	lock_take(&m->lock);
-	while (call_locked(w))
-		;
-	w->draining = false;
-	watch_unref_locked(w);
-	lock_give(&m->lock);
-}
-
-static int
-memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
-    struct backend_watch **out)
-{
-	struct memory *m = container_of(b, struct memory, base);
-	struct backend_watch *w = calloc(1, sizeof(*w));
-
-	if (w == NULL)
-		return -ENOMEM;
-	*w = (struct backend_watch){ .memory = m, .fns = *fns, .arg = arg, .refs = 1 };
-	lock_take(&m->lock);
-	w->ns = find_ns_locked(m, ns);
-	if (w->ns == NULL)
-		w->refused = -ENOENT;
-	else if (from_seq != 0 && (epoch != w->ns->epoch || from_seq > w->ns->seq + 1))
-		w->refused = -ESTALE;
-	else
-		w->first_all = w->ns->seq + 1;
-	w->next_seq = from_seq != 0 ? from_seq : 1;
-	if (from_seq != 0)
-		w->first_all = 0;
-	w->next = m->watches;
-	m->watches = w;
-	wake_locked(w);
-	lock_give(&m->lock);
-	*out = w;
-	return 0;
-}
-
-static void
-memory_watch_stop(struct backend *b, struct backend_watch *w)
-{
-	struct memory *m = container_of(b, struct memory, base);
-
-	lock_take(&m->lock);
-	w->stopped = true;
-	for (struct backend_watch **at = &m->watches; *at != NULL; at = &(*at)->next) {
-		if (*at == w) {
-			*at = w->next;
-			break;
-		}
-	}
-	while (w->calling)
-		lock_wait(&m->lock, &m->called);
-	watch_unref_locked(w);
-	lock_give(&m->lock);
 }
 
 static int
@@ -661,6 +577,7 @@ static const struct backend_ops memory_ops = {
 	.name = "memory",
 	.publish = memory_publish,
 	.get = memory_get,
+	.purge = memory_purge,
 	.scan = memory_scan,
 	.ns_create = memory_ns_create,
 	.ns_remove = memory_ns_remove,
@@ -669,6 +586,10 @@ static const struct backend_ops memory_ops = {
 	.ns_list = memory_ns_list,
 	.watch = memory_watch,
 	.watch_stop = memory_watch_stop,
+	.follow = memory_follow,
+	.follow_hold = memory_follow_hold,
+	.follow_stop = memory_follow_stop,
+	.names_listen = memory_names_listen,
 	.limits = memory_limits,
 	.status = memory_status,
 	.wait = memory_wait,

@@ -18,15 +18,35 @@
 /* The version of what store/FORMAT.md describes. */
 #define RECORD_FORMAT 1
 
-/* The end of an actor's chain after some record. All zeros: nothing stored. */
+/*
+ * The end of an actor's chain after some record. All zeros: nothing stored.
+ *
+ * Lives: an actor that is erased and made anew begins another life, which knows nothing of the one before. Its tombstone ends a life,
+ * and the tombstone's sequence names the next one; the first life is 0. So after a tombstone seq == life, and all else but the time is 0.
+ */
 struct head {
-	uint64_t seq;     /* stream sequence of the last record; 0: the actor does not exist */
+	uint64_t seq;     /* stream sequence of the last record; 0: nothing was ever stored */
 	uint64_t version; /* of the last event; 0: none */
 	uint64_t count;   /* events so far */
 	uint64_t size;    /* bytes so far */
 	uint64_t sum;     /* XXH3 chain so far */
 	int64_t time_us;  /* when the last record was stamped, Unix microseconds; rises strictly along the chain */
+	uint64_t life;    /* of what follows */
 };
+
+/* Is there such an actor? Else it never was, or was erased. */
+static inline bool
+head_is_there(const struct head *h)
+{
+	return h->seq != h->life;
+}
+
+/* Where a life begins, whatever the time of the tombstone before it. */
+static inline struct head
+head_of_life(uint64_t life)
+{
+	return (struct head){ .seq = life, .life = life };
+}
 
 /* What an event may be looked for by: its version, or its number among the actor's events, from 1. Both only rise. */
 enum head_key { HEAD_VERSION, HEAD_COUNT };
@@ -46,6 +66,9 @@ struct record {
 	uint64_t offset; /* Aether-Offset: of the payload's first byte in the actor's file */
 	uint64_t sum;    /* Aether-Sum */
 	int64_t time_us; /* Aether-Time */
+	uint64_t node;   /* Aether-Node: whose append it is, drawn by each mount; 0: it does not say */
+	uint64_t life;   /* Aether-Life: which life of the actor it belongs to; 0: the first, or a tombstone */
+	bool erased;     /* Aether-Erased: a tombstone */
 	struct span payload;
 	bool foreign; /* headers missing, malformed or contradictory: not written by Aether; the numbers are then 0 */
 };
@@ -57,6 +80,10 @@ enum record_header {
 	RECORD_OFFSET,   /* Aether-Offset */
 	RECORD_SUM,      /* Aether-Sum */
 	RECORD_TIME,     /* Aether-Time */
+	RECORD_NEEDED,   /* the headers before this are in every record, those from here on in some */
+	RECORD_NODE = RECORD_NEEDED, /* Aether-Node */
+	RECORD_LIFE,                 /* Aether-Life */
+	RECORD_ERASED,               /* Aether-Erased */
 	RECORD_HEADERS
 };
 
@@ -64,12 +91,12 @@ enum record_header {
 
 extern const char *const record_header_names[RECORD_HEADERS];
 
-/* Write each header's value for r as text. */
+/* Write each header's value for r as text; an empty one is left out of the message. */
 void record_encode(const struct record *r, char values[RECORD_HEADERS][RECORD_VALUE_MAX]);
 
 /*
- * Read the headers. A NULL or malformed value, or values that no record can have together, set r->foreign, else it is
- * cleared. seq and payload are left alone.
+ * Read the headers. NULL (of those that are needed) or a malformed value, or values that no record can have together, set
+ * r->foreign, else it is cleared. seq and payload are left alone.
  */
 void record_decode(struct record *r, const char *const values[RECORD_HEADERS]);
 
@@ -77,8 +104,8 @@ void record_decode(struct record *r, const char *const values[RECORD_HEADERS]);
 uint64_t record_sum(uint64_t previous, struct span payload);
 
 /*
- * Does r continue the chain after prev: not foreign, its prev_seq, offset, versions, count, time and sum fit? If not,
- * *why is a static text. XXH3 runs over the whole payload.
+ * Does r continue the chain after prev: not foreign, its life, prev_seq, offset, versions, count, time and sum fit? If not,
+ * *why is a static text. A tombstone continues nothing. XXH3 runs over the whole payload.
  */
 bool record_follows(const struct head *prev, const struct record *r, const char **why);
 
@@ -103,5 +130,15 @@ bool record_run_follows(const struct head *base, const struct record_run *run, c
 
 /* The head after r. Reads r alone: valid for any record that is not foreign. */
 struct head record_head(const struct record *r);
+
+/* The tombstone that stands behind the record with sequence prev_seq. */
+struct record record_tombstone(uint64_t prev_seq, int64_t time_us);
+
+/* Does the actor come into being with it? The first record of any life does that. */
+static inline bool
+record_is_first(const struct record *r)
+{
+	return !r->foreign && !r->erased && r->prev_seq == r->life;
+}
 
 #endif

@@ -60,8 +60,8 @@ find_base(struct actor *a, const struct owned_record *found, struct head *base)
 	const char *why;
 	int err = 0;
 
-	*base = (struct head){ 0 };
-	if (found->record.prev_seq != 0) {
+	*base = head_of_life(found->record.life);
+	if (found->record.prev_seq != found->record.life) {
 		err = get_sure(a, GET_SEQ, found->record.prev_seq, &prev);
 		if (err == 0)
 			*base = record_head(&prev.record);
@@ -72,11 +72,11 @@ find_base(struct actor *a, const struct owned_record *found, struct head *base)
 	return err == 0 || err == -ENOENT ? -EIO : err;
 }
 
-int
-replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
+static int
+search(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
     struct owned_record *found)
 {
-	struct search s = { .lo = 1, .hi = until->seq };
+	struct search s = { .lo = until->life + 1, .hi = until->seq };
 	const struct record *r = &found->record;
 
 	s.hi_value = key == REPLAY_OFFSET ? until->size : until->version;
@@ -103,6 +103,15 @@ replay_locate(struct actor *a, const struct head *until, enum replay_key key, ui
 	return -ENOENT;
 }
 
+int
+replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
+    struct owned_record *found)
+{
+	int err = search(a, until, key, value, base, found);
+
+	return err == -EIO && actor_was_erased(a, until->life) ? -ESTALE : err;
+}
+
 /* Where to begin so that offset is reached: behind a cached block, or by a search. */
 static int
 find_start(struct actor *a, const struct head *until, uint64_t offset, struct head *base)
@@ -111,14 +120,14 @@ find_start(struct actor *a, const struct head *until, uint64_t offset, struct he
 	struct head hi = *until;
 	uint64_t before_seq;
 
-	cache_nearest(&a->file, offset, base, &before_seq);
+	cache_nearest(&a->file, until->life, offset, base, &before_seq);
 	if (offset - base->size <= NEAR_BYTES)
 		return 0;
 	hi.seq = before_seq < hi.seq ? before_seq : hi.seq;
 	int err = replay_locate(a, &hi, REPLAY_OFFSET, offset, base, &found);
 	owned_record_free(&found);
 	if (err == -ENOENT)
-		return -EIO;
+		return actor_was_erased(a, until->life) ? -ESTALE : -EIO;
 	return err;
 }
 
@@ -200,11 +209,11 @@ add_piece(struct actor_bytes *b, const char *p, size_t n, struct cache_block *bl
 
 /* Returns how many bytes came from the cache, 0 if it does not have the next one, -ENOMEM. */
 static ssize_t
-borrow_some(struct actor *a, uint64_t offset, size_t size, struct actor_bytes *b)
+borrow_some(struct actor *a, uint64_t life, uint64_t offset, size_t size, struct actor_bytes *b)
 {
 	struct cache_block *block;
 	const char *p;
-	size_t n = cache_borrow(a->store->cache, &a->file, offset, size, &p, &block);
+	size_t n = cache_borrow(a->store->cache, &a->file, life, offset, size, &p, &block);
 
 	if (n == 0)
 		return 0;
@@ -241,20 +250,22 @@ actor_borrow(struct actor *a, const struct head *head, uint64_t offset, size_t s
 	struct reading r = { .actor = a, .until = head, .deadline_ns = store_deadline(a->store) };
 	ssize_t n = 1;
 
-	if (offset >= head->size) {
-		lock_take(&a->lock);
-		bool at_break = a->broken && offset >= a->head.size;
-		lock_give(&a->lock);
+	lock_take(&a->lock);
+	bool erased = a->known && a->head.life > head->life;
+	bool at_break = a->broken && offset >= a->head.size;
+	lock_give(&a->lock);
+	if (erased)
+		return -ESTALE;
+	if (offset >= head->size)
 		return at_break ? -EIO : 0;
-	}
 	if (size > head->size - offset)
 		size = (size_t)(head->size - offset);
 	while (b->len < size && n >= 0) {
 		uint64_t at = offset + b->len;
 		size_t left = size - b->len;
-		n = borrow_some(a, at, left, b);
+		n = borrow_some(a, head->life, at, left, b);
 		if (n == 0 && readahead_wait(a, at, at + left, &r.alone))
-			n = borrow_some(a, at, left, b);
+			n = borrow_some(a, head->life, at, left, b);
 		if (n == 0)
 			n = fill_some(&r, at, left, b);
 	}
@@ -292,7 +303,7 @@ actor_read(struct actor *a, const struct head *head, uint64_t offset, size_t siz
 int
 actor_find_end(struct actor *a, uint64_t foreign_seq)
 {
-	struct fetch f = { .actor = a, .until_seq = foreign_seq, .stop_at = UINT64_MAX };
+	struct fetch f = { .actor = a, .until_seq = foreign_seq, .stop_at = UINT64_MAX, .any_life = true };
 	int64_t asked_ns = clock_mono(a->store->clock);
 
 	f.generation = cache_generation(&a->file);
@@ -302,7 +313,7 @@ actor_find_end(struct actor *a, uint64_t foreign_seq)
 	lock_take(&a->lock);
 	a->known = a->broken = true;
 	a->broken_seq = foreign_seq;
-	a->head = f.at;
+	actor_set_head_locked(a, &f.at);
 	a->head_at_ns = asked_ns;
 	lock_give(&a->lock);
 	return 0;

@@ -37,7 +37,8 @@ struct rpc {
 	char inbox[INBOX_MAX];
 	size_t inbox_len;
 	void (*on_disconnect)(void *arg);
-	void *on_disconnect_arg;
+	void (*on_reconnect)(void *arg);
+	void *connection_arg;
 	atomic_bool connected;
 	atomic_uint_fast64_t reconnects;
 	atomic_uint_fast64_t heard; /* counts the replies */
@@ -282,7 +283,7 @@ on_disconnected(natsConnection *nc, void *closure)
 		lane_renew(r->lane);
 	fail_slots(r, any_slot, NULL, -ENOTCONN);
 	if (!is_closed(r) && r->on_disconnect != NULL)
-		r->on_disconnect(r->on_disconnect_arg);
+		r->on_disconnect(r->connection_arg);
 }
 
 static void
@@ -299,6 +300,8 @@ on_reconnected(natsConnection *nc, void *closure)
 	atomic_store(&r->silent, false);
 	log_info(r->lg, "connected to NATS again");
 	call_all_waiting(r);
+	if (r->on_reconnect != NULL)
+		r->on_reconnect(r->connection_arg);
 }
 
 static void
@@ -334,7 +337,9 @@ on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closur
 
 	(void)sub;
 	natsConnection_GetLastError(nc, &text);
-	log_error(r->lg, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");
+	/* Who listens to what is refused to this user goes on without it. */
+	enum log_level level = text != NULL && strstr(text, "Violation for Subscription") != NULL ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR;
+	log_at(r->lg, level, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");
 	const char *quote = text != NULL ? strchr(text, '"') : NULL;
 	const char *end = quote != NULL ? strchr(quote + 1, '"') : NULL;
 	if (err != NATS_NOT_PERMITTED || end == NULL)
@@ -468,7 +473,8 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	r->timer = timer;
 	r->lg = lg;
 	r->on_disconnect = options->on_disconnect;
-	r->on_disconnect_arg = options->arg;
+	r->on_reconnect = options->on_reconnect;
+	r->connection_arg = options->arg;
 	slots_init(&r->slots);
 	atomic_init(&r->connected, false);
 	atomic_init(&r->heard, 0);

@@ -44,6 +44,8 @@ struct rpc_options {
 	natsOptions *lane;
 	/* Called on a nats.c thread after the connection was lost. May be NULL. */
 	void (*on_disconnect)(void *arg);
+	/* The same after there was one again. */
+	void (*on_reconnect)(void *arg);
 	void *arg;
 };
 

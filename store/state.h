@@ -1,7 +1,6 @@
 /*
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
- * locate.c, fetch.c, readahead.c, append.c, append_queue.c,
- * append_answer.c, dedup.c. Nobody else includes this.
+ * locate.c, fetch.c, readahead.c, append.c, append_*.c, dedup.c, index.c and index_feed.c, follow.c, names.c. Nobody else includes this.
  *
  * In which order their locks are taken, and others below them: lock.h.
  */
@@ -26,15 +25,21 @@
 #include "wait.h"
 
 struct indexes;
+struct names;
 
 struct store {
 	struct backend *backend;
 	const struct clock *clock;
 	struct logger *lg;
 	struct store_options options;
+	uint64_t node; /* what our records say that they are from; never 0 */
+	store_forward_fn forward; /* to whom appends are handed over that lose too many races; or NULL */
+	void *forward_arg;
 	struct cache *cache;
 	struct timer *worker; /* for what an append must look up by blocking */
 	struct indexes *indexes; /* index.c's */
+	struct names *names;     /* names.c's */
+	atomic_size_t follows;   /* that were not freed yet */
 	struct timer *pump;   /* for appends whose time for company is over */
 	struct quota window;  /* publishes in flight */
 	struct quota room;    /* bytes that are answered and not stored yet */
@@ -70,6 +75,7 @@ struct actor {
 	int64_t head_at_ns;
 	uint64_t read_to;    /* where the last fetch for a reader ended */
 	struct readahead *readahead; /* that reads ahead; NULL: nobody does */
+	int64_t contended_ns;       /* until then appends are handed over at once; 0: they are not */
 	struct append_queue *queue; /* NULL until something is appended; then as long as the actor */
 	struct dedup *dedup; /* ids seen lately; NULL until an append brings one. Only used by the active append */
 
@@ -103,15 +109,27 @@ int64_t store_short_deadline(struct store *s);
  */
 bool actor_learn_locked(struct actor *a, const struct record *r, bool fresh, int64_t asked_ns, uint64_t seen_seq);
 
+/* The actor's end is this. What is kept of another life goes. */
+void actor_set_head_locked(struct actor *a, const struct head *head);
+
+/* r, a tombstone, has been seen. Whoever has the actor open finds out. Does not block. */
+void actor_see_tombstone(struct store *s, const char *ns, const char *name, const struct record *r);
+
+/*
+ * Something of that life, which was there, could not be found: is it because the actor has been erased since? Blocks. If NATS does not
+ * say: false.
+ */
+bool actor_was_erased(struct actor *a, uint64_t life);
+
 /* Wait until all that was accepted (struct append) so far has ended. Blocks. 0 or -ETIMEDOUT. */
 int append_settle(struct actor *a, int64_t deadline_ns);
 
-/* The chain ends in a record that is not ours: find the head of what holds by reading from the start. Blocks. */
+/* The chain ends in a record that is not ours: find the head of what holds by reading the last life from its start. Blocks. */
 int actor_find_end(struct actor *a, uint64_t foreign_seq);
 
 /*
  * Find the record that holds a byte of the file or an event: *base becomes the head before it. until is a head whose record lies at or behind
- * it. Blocks. 0, -ENOENT (no such), -EIO, or as wait_get.
+ * it. Blocks. 0, -ENOENT (no such), -EIO, -ESTALE (the actor has been erased since), or as wait_get.
  */
 enum replay_key { REPLAY_OFFSET, REPLAY_VERSION };
 int replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,

@@ -5,8 +5,10 @@
 #include <xxhash.h>
 
 #include "append.h"
+#include "erase.h"
 #include "index.h"
 #include "json.h"
+#include "names.h"
 #include "readahead.h"
 #include "state.h"
 
@@ -37,27 +39,35 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	if (s == NULL)
 		goto fail_backend;
 	*s = (struct store){ .backend = backend, .clock = clock, .lg = lg, .options = *options };
+	clock->random(clock, &s->node, sizeof(s->node));
+	s->node |= 1;
 	err = cache_new(&s->cache, options->cache_bytes);
 	if (err != 0)
 		goto fail_store;
 	err = indexes_new(&s->indexes, s);
 	if (err != 0)
 		goto fail_cache;
-	err = timer_new(&s->worker, clock);
+	err = names_new(&s->names, s);
 	if (err != 0)
 		goto fail_indexes;
+	err = timer_new(&s->worker, clock);
+	if (err != 0)
+		goto fail_names;
 	err = timer_new(&s->pump, clock);
 	if (err != 0)
 		goto fail_worker;
 	quota_init(&s->window, APPEND_WINDOW);
 	quota_init(&s->room, APPEND_STORE_BYTES);
 	atomic_init(&s->sweeping, false);
+	atomic_init(&s->follows, 0);
 	lock_init(&s->lock, LOCK_STORE);
 	lock_cond_init(&s->idle);
 	*out = s;
 	return 0;
 fail_worker:
 	timer_free(s->worker);
+fail_names:
+	names_free(s->names);
 fail_indexes:
 	indexes_free(s->indexes);
 fail_cache:
@@ -90,12 +100,16 @@ store_free(struct store *s)
 	while (s->appends > 0)
 		lock_wait(&s->lock, &s->idle);
 	lock_give(&s->lock);
+	if (atomic_load(&s->follows) > 0)
+		log_error(s->lg, "the store is closed under %zu that follow a namespace", atomic_load(&s->follows));
+	names_stop(s->names);
 	indexes_stop(s->indexes);
 	readahead_end_all(s);
 	timer_free(s->pump);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
 	indexes_free(s->indexes);
+	names_free(s->names);
 	quota_destroy(&s->window);
 	quota_destroy(&s->room);
 	cache_free(s->cache);
@@ -203,19 +217,24 @@ store_ns_create(struct store *s, const char *ns, const struct ns_attr *attr)
 	struct attempt at = attempt_begin(s);
 	int err;
 
+	names_doing(s, ns);
 	do
 		err = s->backend->ops->ns_create(s->backend, ns, attr, at.deadline_ns);
 	while (attempt_again(&at, &err));
 	forget_ns(s, ns);
+	if (err == 0)
+		names_note(s, ns, true);
+	names_done(s, ns);
 	return err;
 }
 
-int
-store_ns_remove(struct store *s, const char *ns)
+static int
+remove_ns(struct store *s, const char *ns)
 {
 	struct attempt at = attempt_begin(s);
 	int err;
 
+	names_doing(s, ns);
 	do
 		err = s->backend->ops->ns_remove(s->backend, ns, at.deadline_ns);
 	while (attempt_again(&at, &err));
@@ -224,6 +243,29 @@ store_ns_remove(struct store *s, const char *ns)
 	forget_ns(s, ns);
 	if (err == 0 || err == -ENOENT)
 		index_gone(s, ns);
+	if (err == 0)
+		names_note(s, ns, false);
+	names_done(s, ns);
+	return err;
+}
+
+int
+store_ns_remove(struct store *s, const char *ns, bool all)
+{
+	int64_t give_up_ns = INT64_MAX;
+	int err;
+
+	while ((err = remove_ns(s, ns)) == -ENOTEMPTY && all) {
+		int64_t now = clock_mono(s->clock);
+		if (now >= give_up_ns)
+			break;
+		int erased = erase_all(s, ns);
+		if (erased != 0)
+			return erased;
+		/* From here on it is a race with who appends. */
+		if (give_up_ns == INT64_MAX)
+			give_up_ns = store_deadline(s);
+	}
 	return err;
 }
 
@@ -343,6 +385,19 @@ const char *
 store_backend_name(const struct store *s)
 {
 	return s->backend->ops->name;
+}
+
+void
+store_set_forward(struct store *s, store_forward_fn fn, void *arg)
+{
+	s->forward = fn;
+	s->forward_arg = arg;
+}
+
+uint64_t
+store_node(const struct store *s)
+{
+	return s->node;
 }
 
 const struct store_options *

@@ -25,16 +25,53 @@ struct store_options {
 
 struct store;
 
+/* What the records that this store appends say in struct record's node. */
+uint64_t store_node(const struct store *s);
+
 /* Takes the backend (freed by store_free, also when this fails). clock and lg are borrowed for the store's life. 0 or -ENOMEM. */
 int store_new(struct store **out, struct backend *backend, const struct clock *clock, struct logger *lg,
     const struct store_options *options);
 
-/* All actors must have been put. NULL is fine. Blocks until appends under way have ended. */
+/* All actors must have been put, all follows freed. NULL is fine. Blocks until appends under way have ended. */
 void store_free(struct store *s);
+
+/*
+ * Lines of one actor for which this node has lost race after race, so that somebody else may store them, who sequences all nodes' appends
+ * to that actor (append.h). Whoever gets them appends them with struct append's forwarded and the fields that belong to it.
+ */
+struct store_forward {
+	const char *ns;
+	const char *actor;
+	struct span lines;   /* NDJSON with ids and timestamps and without versions: exactly these events are to be stored, all as one record or
+				none */
+	uint64_t since_seq;  /* what it is to look for their ids in, if it may have got them twice: all records behind this one */
+	uint64_t life;       /* of the actor, in which they are to be stored, or not at all */
+	uint64_t node;       /* what Aether-Node is to say: the node whose lines they are; 0: nobody's */
+	int64_t deadline_ns; /* of the monotonic clock: the answer is of no use afterwards */
+};
+
+/*
+ * The answer. 0: they are stored; head is the actor's head right after their record, or a later one, and version that of the last
+ * line. -ETIMEDOUT, -ENOTCONN: unknown. -EHOSTUNREACH or anything else: surely not stored, and never will be. head is borrowed, and NULL
+ * unless err is 0. Does not block.
+ */
+typedef void (*store_forwarded_fn)(void *done_arg, int err, const struct head *head, uint64_t version);
+
+/*
+ * Hand lines over. 0: under way; done is called exactly once, on any thread, maybe before this returns, and soon after deadline_ns at the
+ * latest. -EHOSTUNREACH: there is nobody to hand them to; -EALREADY: this node is the one itself; done is not called then. All that f
+ * points to is borrowed until done is called, f itself until this returns. Must not block. Called without locks, on any thread.
+ */
+typedef int (*store_forward_fn)(void *arg, const struct store_forward *f, store_forwarded_fn done, void *done_arg);
+
+/* Hand appends over by fn, if they lose too many races. Before the first append; fn and arg must live until store_free has returned. NULL: never. */
+void store_set_forward(struct store *s, store_forward_fn fn, void *arg);
 
 /* Namespaces; names are checked with name_check_namespace first where they are created. All block. */
 int store_ns_create(struct store *s, const char *ns, const struct ns_attr *attr);
-int store_ns_remove(struct store *s, const char *ns);
+/* -ENOTEMPTY if there are actors in it that are not erased. all: erase them first, one by one; what others append meanwhile may still be in
+ * the way. */
+int store_ns_remove(struct store *s, const char *ns, bool all);
 int store_ns_set(struct store *s, const char *ns, const struct ns_attr *attr);
 /* An answer at most max_age_ns old will do (0: ask now). While NATS is away, one that is known is served whatever its age if stale_ok. */
 int store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok, struct ns_info *info);

@@ -64,3 +64,29 @@ teardown() {
 	refused_with -o "tlsca=$D/ca.pem"
 	works_with -o "tlsca=$D/ca.pem,tlscert=$D/client.pem,tlskey=$D/client.key"
 }
+
+@test "a user who may not hear of streams mounts all the same, and the log says what it is not allowed" {
+	NATS_CONF='authorization { users: [ { user: u, password: p, permissions: {
+		publish: { deny: "aether.names" }, subscribe: { deny: ["aether.names", "$JS.EVENT.>"] } } } ] }' nats_start
+	mount_start --nats "nats://u:p@${NATS_URL#nats://}" -o "log=$M.log"
+	mkdir "$N"
+	echo hello >>"$A"
+	assert_equal "$(events "$A")" hello
+	# shellcheck disable=SC2016 # the dollar is NATS'
+	wait_for 20 grep -F 'WARN' "$M.log"
+	grep -F '$JS.EVENT.ADVISORY.STREAM' "$M.log"
+	mount_stop
+}
+
+@test "a user who may not write the cluster's bucket mounts all the same, owns nothing, and the log says why" {
+	NATS_CONF='authorization { users: [ { user: u, password: p, permissions: {
+		publish: { deny: "$KV.>" } } } ] }' nats_start
+	mount_start --nats "nats://u:p@${NATS_URL#nats://}" -o "log=$M.log"
+	mkdir "$N"
+	echo hello >>"$A"
+	assert_equal "$(events "$A")" hello
+	wait_for 20 grep -F 'takes no part in the cluster' "$M.log"
+	assert_equal "$(cat "$M/.aether/cluster/leader")" ''
+	assert_equal "$(ls "$N/.aether/owned")" ''
+	mount_stop
+}

@@ -10,12 +10,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
@@ -39,7 +42,8 @@ parse_flags(char *text)
 		int flag;
 	} flags[] = { { "RDONLY", O_RDONLY }, { "WRONLY", O_WRONLY }, { "RDWR", O_RDWR }, { "APPEND", O_APPEND },
 		{ "CREAT", O_CREAT }, { "EXCL", O_EXCL }, { "TRUNC", O_TRUNC }, { "SYNC", O_SYNC },
-		{ "DIRECTORY", O_DIRECTORY }, { "TMPFILE", O_TMPFILE } };
+		{ "DIRECTORY", O_DIRECTORY }, { "TMPFILE", O_TMPFILE },
+		{ "NONBLOCK", O_NONBLOCK } };
 	int result = 0;
 
 	for (char *save = NULL, *t = strtok_r(text, ",", &save); t != NULL; t = strtok_r(NULL, ",", &save)) {
@@ -300,6 +304,97 @@ do_read(char **a)
 	return finish(fd, n < 0 ? -1 : 0);
 }
 
+/* FILE FLAGS: one read. */
+static int
+do_read_once(char **a)
+{
+	char block[65536];
+	int fd = open_with(a[0], a[1]);
+
+	return fd < 0 ? -1 : finish(fd, read(fd, block, sizeof(block)) < 0 ? -1 : 0);
+}
+
+static int
+do_pread(char **a)
+{
+	char block[65536];
+	int fd = open_with(a[0], "RDONLY");
+
+	return fd < 0 ? -1 : finish(fd, pread(fd, block, sizeof(block), atoll(a[1])) < 0 ? -1 : 0);
+}
+
+static int
+do_seek(char **a)
+{
+	int fd = open_with(a[0], "RDONLY");
+
+	return fd < 0 ? -1 : finish(fd, lseek(fd, atoll(a[1]), SEEK_SET) < 0 ? -1 : 0);
+}
+
+/* FILE SIZE: what reads of that size give goes to standard error, EOVERFLOW as a line; to the end. */
+static int
+do_live(char **a)
+{
+	size_t size = (size_t)atol(a[1]);
+	char *block = malloc(size);
+	ssize_t n;
+	int fd = block != NULL ? open_with(a[0], "RDONLY") : -1;
+
+	while (fd >= 0 && ((n = read(fd, block, size)) > 0 || (n < 0 && (errno == EOVERFLOW || errno == EINTR)))) {
+		if (n < 0 && errno == EINTR)
+			continue; /* it was stopped, and goes on */
+		if (write_all(2, n < 0 ? "EOVERFLOW\n" : block, n < 0 ? 10 : (size_t)n) != 0)
+			usage("live: standard error is gone");
+	}
+	free(block);
+	return fd < 0 ? -1 : finish(fd, n < 0 ? -1 : 0);
+}
+
+/* Is fd readable, within so many milliseconds? As one of the three calls says. */
+static int
+readable(const char *call, int fd, int ms)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct pollfd polled = { .fd = fd, .events = POLLIN };
+	struct timeval within = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	fd_set set;
+
+	if (strcmp(call, "poll") == 0)
+		return poll(&polled, 1, ms);
+	if (strcmp(call, "epoll") == 0) {
+		int epoll = epoll_create1(EPOLL_CLOEXEC);
+		int n = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0 ? -1 : epoll_wait(epoll, &event, 1, ms);
+		close(epoll);
+		return n;
+	}
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	return select(fd + 1, &set, NULL, NULL, &within);
+}
+
+/* poll|select|epoll FILE COMMAND: wait until it is readable, while the shell command runs. EALREADY: it was before; ETIMEDOUT: it never is. */
+static int
+do_wake(char **a)
+{
+	char command[4096];
+	int fd = open_with(a[1], "RDONLY,NONBLOCK"), n;
+
+	if (fd < 0)
+		return -1;
+	n = readable(a[0], fd, 0);
+	if (n == 0) {
+		snprintf(command, sizeof(command), "(%s) >/dev/null &", a[2]);
+		if (system(command) != 0)
+			usage(a[2]);
+		n = readable(a[0], fd, 60000);
+		errno = n == 0 ? ETIMEDOUT : errno;
+	} else if (n > 0) {
+		errno = EALREADY;
+		n = -1;
+	}
+	return finish(fd, n == 1 ? 0 : -1);
+}
+
 /* FILE: map it privately; what the map holds goes to standard error, for it is not an outcome. */
 static int
 do_mmap(char **a)
@@ -429,6 +524,22 @@ nothing(int signal)
 	(void)signal;
 }
 
+/* FILE: one read, while a signal comes every 20 ms. */
+static int
+do_interrupted(char **a)
+{
+	struct itimerval every = { .it_interval.tv_usec = 20000, .it_value.tv_usec = 20000 };
+	struct sigaction act = { .sa_handler = nothing };
+	char block[4096];
+	int fd = open_with(a[0], "RDONLY");
+
+	if (fd < 0)
+		return -1;
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	return finish(fd, read(fd, block, sizeof(block)) < 0 ? -1 : 0);
+}
+
 /* FILE COUNT MICROSECONDS: append COUNT lines, one write each, while a signal comes every so often. */
 static int
 do_signals(char **a)
@@ -491,18 +602,23 @@ static const struct operation {
 	{ "getxattr", do_getxattr, 2, "FILE NAME" },
 	{ "held-read", do_held_read, 2, "FILE COMMAND" },
 	{ "insist", do_insist, 2, "FILE TEXT..." },
+	{ "interrupted", do_interrupted, 1, "FILE" },
 	{ "link", do_link, 2, "FILE NEW" },
+	{ "live", do_live, 2, "FILE SIZE" },
 	{ "load", do_load, 5, "FILE PREFIX COUNT SECONDS retry|once" },
 	{ "load-fsync", do_load_fsync, 3, "FILE PREFIX COUNT" },
 	{ "mkdir", do_mkdir, 1, "DIR" },
 	{ "mkfifo", do_mkfifo, 1, "FILE" },
 	{ "mmap", do_mmap, 1, "FILE" },
 	{ "open", do_open, 2, "FILE FLAGS" },
+	{ "pread", do_pread, 2, "FILE OFFSET" },
 	{ "pwrite", do_pwrite, 4, "FILE FLAGS OFFSET TEXT" },
 	{ "read", do_read, 1, "FILE" },
+	{ "read-once", do_read_once, 2, "FILE FLAGS" },
 	{ "removexattr", do_removexattr, 2, "FILE NAME" },
 	{ "rename", do_rename, 2, "FILE NEW" },
 	{ "rmdir", do_rmdir, 1, "DIR" },
+	{ "seek", do_seek, 2, "FILE OFFSET" },
 	{ "seekdir", do_seekdir, 1, "DIR" },
 	{ "setxattr", do_setxattr, 3, "FILE NAME VALUE" },
 	{ "signals", do_signals, 3, "FILE COUNT MICROSECONDS" },
@@ -513,6 +629,7 @@ static const struct operation {
 	{ "unappend", do_unappend, 2, "FILE TEXT" },
 	{ "unlink", do_unlink, 1, "FILE" },
 	{ "utimens", do_utimens, 2, "FILE now|SECONDS" },
+	{ "wake", do_wake, 3, "poll|select|epoll FILE COMMAND" },
 	{ "write", do_write, 3, "FILE FLAGS TEXT..." },
 };
 

@@ -10,7 +10,7 @@ bats_load_library bats-assert
 
 : "${AETHER:?the path of the binary to test}"
 ERRNO_DO="${ERRNO_DO:-$(dirname "$AETHER")/tests/errno-do}"
-TESTS="$BATS_TEST_DIRNAME"
+TESTS="$(dirname "$(realpath "${BASH_SOURCE[0]}")")"
 D="$BATS_FILE_TMPDIR"
 M="$D/mnt"
 N="$M/t"
@@ -102,7 +102,8 @@ up_or_ended() {
 }
 
 # mount_start [-n NAME] OPTION...: mount at D/NAME (default mnt), with the state directory D/state unless the options choose
-# a server, and wait until it answers. The daemon runs in the foreground of a background job, which keeps its exit code.
+# a server, and wait until it answers. The daemon runs in the foreground of a background job, which keeps its exit code. MOUNT_IN
+# holds words to put before its command.
 mount_start() {
 	local dir="$D/mnt"
 	if [[ ${1:-} == -n ]]; then
@@ -117,7 +118,7 @@ mount_start() {
 	(
 		rc=0
 		# shellcheck disable=SC2016 # the inner shell expands
-		bash -c 'echo $$ >"$0.pid"; exec "$@"' "$dir" "$AETHER" mount "$dir" -f -o "log=$dir.log" "$@" || rc=$?
+		bash -c 'echo $$ >"$0.pid"; exec "$@"' "$dir" ${MOUNT_IN:-} "$AETHER" mount "$dir" -f -o "log=$dir.log" "$@" || rc=$?
 		echo "$rc" >"$dir.rc"
 	) </dev/null >>"$dir.out" 2>&1 3>&- 4>&- &
 	disown # so that a test's own wait does not wait for it

@@ -15,6 +15,7 @@
 #include "faults/faulty.h"
 #include "unit/contract.h"
 #include "unit/contract_node.h"
+#include "unit/follow_server.h"
 #include "unit/storm.h"
 
 #define MS NS_PER_MS
@@ -130,6 +131,57 @@ TEST(few_records_by_one_question)
 	node_close(&n);
 }
 
+/* So many messages that a consumer of that name, of all subjects of the namespace, gets of actor b. */
+static unsigned
+consumed_of_b(const char *ns, const char *consumer, unsigned messages)
+{
+	natsSubscription *sub = NULL;
+	char subject[256], request[64], b[256];
+	unsigned count = 0;
+	natsMsg *msg = NULL;
+
+	snprintf(b, sizeof(b), "%s.ev.%s.b", prefix, ns);
+	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s-%s.%s", prefix, ns, consumer);
+	snprintf(request, sizeof(request), "{\"batch\":%u,\"no_wait\":true}", messages);
+	CHECK(natsConnection_SubscribeSync(&sub, plain, "contract.inbox") == NATS_OK);
+	CHECK(natsConnection_PublishRequestString(plain, subject, "contract.inbox", request) == NATS_OK);
+	/* In the end it says that there is no more. */
+	while (natsSubscription_NextMsg(&msg, sub, 5000) == NATS_OK && strncmp(natsMsg_GetSubject(msg), prefix, strlen(prefix)) == 0) {
+		count += strcmp(natsMsg_GetSubject(msg), b) == 0;
+		natsMsg_Destroy(msg);
+		msg = NULL;
+	}
+	natsMsg_Destroy(msg);
+	natsSubscription_Destroy(sub);
+	return count;
+}
+
+/* Who reads a whole namespace and is not at its end yet still gets all that is stored of the others (store/js_erase.h). */
+TEST(an_erase_hides_nothing_from_others)
+{
+	enum { EACH = 50 };
+	struct node n;
+	struct actor *b;
+	char subject[256], config[512];
+
+	REQUIRE(node_open(&n));
+	REQUIRE(actor_get(n.store, n.ns, "b", &b) == 0);
+	for (int i = 0; i < EACH; i++) {
+		CHECK_EQ_INT(append(n.a, "x").err, 0);
+		CHECK_EQ_INT(append(b, "x").err, 0);
+	}
+	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s-%s.slow", prefix, n.ns);
+	snprintf(config, sizeof(config),
+	    "{\"stream_name\":\"%s-%s\",\"config\":{\"durable_name\":\"slow\",\"deliver_policy\":\"all\",\"ack_policy\":\"none\","
+	    "\"filter_subject\":\"%s.ev.%s.*\"}}",
+	    prefix, n.ns, prefix, n.ns);
+	CHECK_EQ_INT(ask(subject, config), 0);
+	CHECK_EQ_INT(actor_erase(n.a), 0);
+	CHECK_EQ_UINT(consumed_of_b(n.ns, "slow", 3 * EACH), EACH);
+	actor_put(b);
+	node_close(&n);
+}
+
 enum { REMOVERS_MAX = 1, ROUND_REMOVALS = 2 };
 
 /* Namespaces that come and go while others append to them. */
@@ -173,7 +225,7 @@ remove_and_make(void *arg)
 
 	/* Not for ever: an append waits a little before it tries again, and could always find the namespace gone. */
 	for (unsigned i = 0; i < ROUND_REMOVALS && err != -ENOTEMPTY && !atomic_load(r->stop); i++) {
-		err = store_ns_remove(r->node->store, r->ns);
+		err = store_ns_remove(r->node->store, r->ns, false);
 		r->removed += err == 0;
 		if (err != 0 && err != -ENOENT)
 			CHECK_EQ_INT(err, -ENOTEMPTY);
@@ -273,13 +325,14 @@ TEST(a_storm_short_of_time)
 	storm(s, &faults);
 }
 
-static const struct check_test own[] = { T(a_foreign_message), T(few_records_by_one_question), T(a_remover_and_an_append),
+static const struct check_test own[] = { T(a_foreign_message), T(few_records_by_one_question),
+	T(an_erase_hides_nothing_from_others), T(a_remover_and_an_append),
 	T(a_storm_without_mishaps), T(a_storm_with_all_mishaps), T(a_storm_short_of_time) };
 
 int
 main(int argc, char **argv)
 {
-	const struct contract c = { open_node, delete_message, 5 * NS_PER_SEC, 100 };
+	const struct contract c = { open_node, delete_message, 5 * NS_PER_SEC, true, false, 100 };
 	uint32_t random;
 
 	if (argc < 2) {
@@ -293,7 +346,17 @@ main(int argc, char **argv)
 		printf("Bail out! no connection to %s\n", url);
 		return 1;
 	}
-	int failed = contract_run(&c, own, MANY(own), argc - 1, argv + 1);
+	follow_server_init(plain, prefix);
+	bool restarts = getenv("AETHER_RESTART") != NULL;
+	size_t count = 0;
+	struct check_test extra[32];
+	for (size_t i = 0; i < MANY(own); i++)
+		extra[count++] = own[i];
+	for (size_t i = 0; i < follow_server_count; i++)
+		extra[count++] = follow_server_tests[i];
+	for (size_t i = 0; restarts && i < follow_restart_count; i++)
+		extra[count++] = follow_restart_tests[i];
+	int failed = contract_run(&c, extra, count, argc - 1, argv + 1);
 	natsConnection_Destroy(plain);
 	nats_Close();
 	return failed;

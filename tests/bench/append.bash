@@ -7,7 +7,13 @@ bench_writers_at() {
 	local writers="$4" lines=$((writers_lines / $4))
 	lines=$((lines < writer_lines_max ? lines : writer_lines_max))
 	mount_at "$A" -o commit=async
-	collect "$2_sync" "$3" bench_writers "$url" "aether-${1##*/}" "$1" "$A/${1##*/}" "$2" "$3" "$writers" \
+	# If it can be in a namespace of its own, for a mount is told what another writes to one that it knows: that is measured by itself.
+	local async="$A/${1##*/}"
+	if [[ $2 == writers ]]; then
+		async="$A/async"
+		mkdir -p "$async"
+	fi
+	collect "$2_sync" "$3" bench_writers "$url" "aether-${1##*/}" "$1" "$async" "$2" "$3" "$writers" \
 		"$writers_rounds" "$lines"
 	umount_at "$A"
 }

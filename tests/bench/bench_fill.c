@@ -89,7 +89,7 @@ publish_event(struct fill *f, const char *actor, struct head *h)
 	snprintf(subject, sizeof(subject), "%s.ev.%s.%s", f->prefix, f->ns, actor);
 	snprintf(id, sizeof(id), "%s/0193e0a1-5c00-7000-8000-%012llx", actor, (unsigned long long)r.seq);
 	check(natsMsg_Create(&msg, subject, NULL, r.payload.p, (int)r.payload.len), "message");
-	for (int i = 0; i < RECORD_HEADERS; i++)
+	for (int i = 0; i < RECORD_NEEDED; i++)
 		check(natsMsgHeader_Set(msg, record_header_names[i], values[i]), "header");
 	check(natsMsgHeader_Set(msg, "Nats-Msg-Id", id), "header");
 	check(js_PublishMsgAsync(f->b.js, &msg, NULL), "js_PublishMsgAsync");

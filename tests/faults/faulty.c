@@ -68,9 +68,11 @@ random_fault_locked(struct faulty *f, enum fault_op op)
 
 	fault.delay_ns =
 	    f->options.delay_max_ns > 0 ? (int64_t)(faulty_random_locked(f) % (uint64_t)f->options.delay_max_ns) : 0;
-	if (op == FAULT_SCAN)
+	if (op == FAULT_PURGE)
+		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_LOSE_ACK;
+	else if (op == FAULT_SCAN)
 		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_LAG;
-	else if (op == FAULT_WATCH)
+	else if (op == FAULT_WATCH || op == FAULT_FOLLOW)
 		fault.kind = r & 2 ? FAULT_REFUSE : FAULT_CUT;
 	else if (op == FAULT_GET)
 		fault.kind = of_get[(r >> 8) % 4];
@@ -342,6 +344,18 @@ faulty_scan(struct backend *b, struct actor_name name, struct backend_range rang
 /* What passes through */
 
 static int
+faulty_purge(struct backend *b, struct actor_name name, uint64_t before_seq, int64_t deadline_ns)
+{
+	struct backend *inner = faulty_of(b)->inner;
+	struct fault fault = faulty_choose(faulty_of(b), FAULT_PURGE);
+
+	if (fault.kind == FAULT_REFUSE)
+		return fault.err;
+	int err = inner->ops->purge(inner, name, before_seq, deadline_ns);
+	return fault.kind == FAULT_LOSE_ACK && err == 0 ? fault.err : err;
+}
+
+static int
 faulty_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int64_t deadline_ns)
 {
 	struct backend *inner = faulty_of(b)->inner;
@@ -479,8 +493,11 @@ faulty_disconnect(struct backend *b, int64_t for_ns)
 		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);
-	if (for_ns > 0)
+	if (for_ns > 0) {
 		faulty_cut_watches(f);
+		faulty_cut_follows(f);
+	}
+	faulty_names_lost(f, for_ns);
 }
 
 static void
@@ -522,14 +539,15 @@ faulty_free(struct backend *b)
 	struct faulty *f = faulty_of(b);
 
 	/* Who stops one later does it to memory that was freed. */
-	if (f->watches != NULL) {
-		fputs("faulty: a watch was not stopped before its backend is freed\n", stderr);
+	if (f->watches != NULL || f->follows != NULL) {
+		fputs("faulty: a watch or a follow was not stopped before its backend is freed\n", stderr);
 		abort();
 	}
 	atomic_store(&f->closing, true);
 	timer_free(f->timer);
 	if (f->owns)
 		f->inner->ops->free(f->inner);
+	pthread_mutex_destroy(&f->hearing);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -538,6 +556,7 @@ static const struct backend_ops faulty_ops = {
 	.name = "faulty",
 	.publish = faulty_publish,
 	.get = faulty_get,
+	.purge = faulty_purge,
 	.scan = faulty_scan,
 	.ns_create = faulty_ns_create,
 	.ns_remove = faulty_ns_remove,
@@ -546,6 +565,10 @@ static const struct backend_ops faulty_ops = {
 	.ns_list = faulty_ns_list,
 	.watch = faulty_watch,
 	.watch_stop = faulty_watch_stop,
+	.follow = faulty_follow,
+	.follow_hold = faulty_follow_hold,
+	.follow_stop = faulty_follow_stop,
+	.names_listen = faulty_names_listen,
 	.limits = faulty_limits,
 	.status = faulty_status,
 	.wait = faulty_wait,
@@ -574,6 +597,7 @@ faulty_new(struct backend **out, struct backend *inner, bool owns, const struct 
 		f->options = *options;
 	f->random = f->options.seed;
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_mutex_init(&f->hearing, NULL);
 	*out = &f->base;
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include "../../store/backend.h"
 #include "../../store/clock.h"
 
-enum fault_op { FAULT_PUBLISH, FAULT_GET, FAULT_SCAN, FAULT_WATCH, FAULT_OPS };
+enum fault_op { FAULT_PUBLISH, FAULT_GET, FAULT_SCAN, FAULT_WATCH, FAULT_PURGE, FAULT_FOLLOW, FAULT_OPS };
 
 enum fault_kind {
 	FAULT_NONE,
@@ -25,7 +25,7 @@ enum fault_kind {
 	FAULT_STRAY,     /* the answer is err at once; passed on after delay_ns, and nobody learns what became of it */
 	FAULT_DUPLICATE, /* passed on; if that stored it, the answer says that it was there already */
 	FAULT_LAG, /* a question that need not be fresh is answered as by a replica that lacks the newest records */
-	FAULT_CUT, /* (watch) it ends with err after some records */
+	FAULT_CUT, /* (watch, follow) it ends with err after some records */
 	FAULT_KINDS
 };
 
@@ -56,7 +56,7 @@ struct faulty_options {
 int faulty_new(struct backend **out, struct backend *inner, bool owns, const struct clock *clock,
     const struct faulty_options *options);
 
-/* No connection for so long: publish, get and scan answer -ENOTCONN, watches end with it, and wait waits. 0 ends it now. */
+/* No connection for so long: publish, get and scan answer -ENOTCONN, watches and follows end with it, and wait waits. 0 ends it now. */
 void faulty_disconnect(struct backend *b, int64_t for_ns);
 
 /* From now on that record of any actor is lost: gets and scans do not find it. 0: none is. At most one. */

@@ -1,4 +1,4 @@
-/* The body of the faulty backend, for the two files that make it up: faulty.c and faulty_watch.c. */
+/* The body of the faulty backend, for the files that make it up: faulty.c, faulty_watch.c and faulty_follow.c. */
 #ifndef AETHER_TESTS_FAULTS_FAULTY_STATE_H
 #define AETHER_TESTS_FAULTS_FAULTY_STATE_H
 
@@ -26,6 +26,12 @@ struct faulty {
 	int64_t away_until_ns;
 	struct waiter *waiters;
 	struct backend_watch *watches;
+	struct backend_follow *follows;
+
+	struct faulty *next_hearing; /* faulty_follow.c's */
+	pthread_mutex_t hearing;     /* held while changed is called */
+	void (*changed)(void *arg);
+	void *changed_arg;
 };
 
 /* What is to be done to one call. */
@@ -56,5 +62,15 @@ void faulty_watch_stop(struct backend *b, struct backend_watch *w);
 
 /* The connection is lost for all that watch. */
 void faulty_cut_watches(struct faulty *f);
+
+/* The same for follows, and for who listens for names. */
+int faulty_follow(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, bool payload,
+    const struct backend_follow_fns *fns, void *arg, struct backend_follow **out);
+void faulty_follow_hold(struct backend *b, struct backend_follow *w, bool hold);
+void faulty_follow_stop(struct backend *b, struct backend_follow *w);
+void faulty_cut_follows(struct faulty *f);
+void faulty_names_listen(struct backend *b, void (*changed)(void *arg), void *arg);
+/* Call who listens when the connection is there again, for_ns from now. */
+void faulty_names_lost(struct faulty *f, int64_t for_ns);
 
 #endif

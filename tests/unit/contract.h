@@ -19,6 +19,8 @@ struct contract {
 	/* Make one stored record disappear for all nodes. 0 or -errno. */
 	int (*lose)(const char *ns, uint64_t seq);
 	int64_t timeout_ns; /* of the stores */
+	bool fragile;       /* the server does not bear that a namespace is made or removed while another node removes it */
+	bool flaky;         /* answers are lost and late of themselves: how many questions it takes cannot be told */
 	unsigned scale;     /* how much work the tests with threads do, in percent */
 };
 

@@ -325,14 +325,14 @@ TEST(an_index_ends_with_its_namespace)
 		CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 		REQUIRE(index_get(other.store, name, &x) == 0);
 		CHECK_EQ_INT(index_next(x, &position, &e), 0);
-		CHECK_EQ_INT(store_ns_remove(i == 0 ? other.store : n.store, name), 0);
+		CHECK_EQ_INT(store_ns_remove(i == 0 ? other.store : n.store, name, false), 0);
 		CHECK(heard(&ear, &ear.anew, i + 1));
 		CHECK_EQ_INT(index_next(x, &position, &e), -ENOENT);
 		CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 		REQUIRE(index_get(other.store, name, &y) == 0);
 		CHECK(x != y);
 		CHECK_EQ_INT(index_next(y, &position, &e), 0);
-		CHECK_EQ_INT(store_ns_remove(other.store, name), 0);
+		CHECK_EQ_INT(store_ns_remove(other.store, name, false), 0);
 		CHECK(heard(&ear, &ear.anew, i + 2));
 		ear.anew = i + 1;
 		index_put(x);
@@ -369,7 +369,7 @@ TEST(few_idle_indexes_are_kept)
 		kept += x != NULL;
 		CHECK(x != NULL || i < MANY_NAMESPACES - KEPT);
 		index_put(x);
-		CHECK_EQ_INT(store_ns_remove(n.store, name), 0);
+		CHECK_EQ_INT(store_ns_remove(n.store, name, false), 0);
 	}
 	CHECK_EQ_UINT(kept, KEPT);
 	node_close(&n);

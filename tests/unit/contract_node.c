@@ -136,6 +136,22 @@ append_answered(struct pending *p)
 	return answered;
 }
 
+struct pending *
+append_start_forwarded(struct actor *a, const char *lines, uint64_t since_seq, uint64_t life)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	p->data = strdup(lines);
+	p->append = (struct append){ .data = p->data, .size = strlen(lines), .done = on_done, .user = p };
+	p->append.forwarded = true;
+	p->append.since_seq = since_seq;
+	p->append.since_life = life;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	actor_append(a, &p->append);
+	return p;
+}
+
 static struct pending *
 start(struct actor *a, const char *data, size_t size, bool cancelled)
 {
@@ -259,6 +275,12 @@ check_chain(struct backend *b, const char *ns, const char *actor, struct buf *co
 		err = wait_get(b, clock_system(), name, g, clock_mono(clock_system()) + 10 * NS_PER_SEC, &r);
 		if (err != 0)
 			break;
+		if (r.record.erased) {
+			*end = record_head(&r.record);
+			if (content != NULL)
+				buf_clear(content);
+			continue;
+		}
 		bool follows = record_follows(end, &r.record, &why);
 		CHECK(follows);
 		if (!follows) {

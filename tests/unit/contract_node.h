@@ -42,6 +42,8 @@ struct pending *append_start(struct actor *a, const char *lines); /* lines are c
 struct pending *append_start_cancelled(struct actor *a, const char *lines); /* given up before it begins */
 /* One that may be answered before it is stored. chain may be NULL. */
 struct pending *append_start_async(struct actor *a, const char *data, size_t size, struct append_chain *chain);
+/* One that another node has handed over: how it is stored is seen by the end alone. */
+struct pending *append_start_forwarded(struct actor *a, const char *lines, uint64_t since_seq, uint64_t life);
 bool append_answered(struct pending *p);
 struct append *append_handle(struct pending *p);
 bool append_ended(struct pending *p);
@@ -56,7 +58,7 @@ struct head head_of(struct actor *a);
 int read_all(struct actor *a, size_t step, struct buf *out);
 
 /*
- * What is stored of an actor, record by record from the backend, the chain verified from the start: payloads in
+ * What is stored of an actor's last life, record by record from the backend, the chain verified from the start: payloads in
  * *content (may be NULL), the end in *end. Fails a check where it does not hold.
  */
 void check_chain(struct backend *b, const char *ns, const char *actor, struct buf *content, struct head *end);
@@ -85,6 +87,8 @@ extern const struct check_test contract_async_tests[];
 extern const size_t contract_async_count;
 extern const struct check_test contract_ids_tests[];
 extern const size_t contract_ids_count;
+extern const struct check_test contract_forward_tests[];
+extern const size_t contract_forward_count;
 extern const struct check_test contract_read_tests[];
 extern const size_t contract_read_count;
 extern const struct check_test contract_broken_tests[];
@@ -93,6 +97,12 @@ extern const struct check_test contract_ns_tests[];
 extern const size_t contract_ns_count;
 extern const struct check_test contract_index_tests[];
 extern const size_t contract_index_count;
+extern const struct check_test contract_erase_tests[];
+extern const size_t contract_erase_count;
+extern const struct check_test contract_follow_tests[];
+extern const size_t contract_follow_count;
+extern const struct check_test contract_names_tests[];
+extern const size_t contract_names_count;
 extern const struct check_test contract_threads_tests[];
 extern const size_t contract_threads_count;
 

@@ -60,7 +60,7 @@ TEST(a_namespace_lives)
 	REQUIRE(node_open(&n) && node_join(&other, &n));
 	snprintf(name, sizeof(name), "%s-x", n.ns);
 	CHECK_EQ_INT(store_ns_info(n.store, name, 0, false, &info), -ENOENT);
-	CHECK_EQ_INT(store_ns_remove(n.store, name), -ENOENT);
+	CHECK_EQ_INT(store_ns_remove(n.store, name, false), -ENOENT);
 	CHECK_EQ_INT(store_ns_set(n.store, name, &attr), -ENOENT);
 	CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 	CHECK_EQ_INT(store_ns_create(n.store, name, &attr), -EEXIST);
@@ -77,9 +77,9 @@ TEST(a_namespace_lives)
 	CHECK_EQ_INT(store_ns_info(n.store, name, 0, false, &info), 0);
 	CHECK_EQ_UINT(info.attr.mode, 0700);
 	CHECK_EQ_UINT(info.attr.uid, 4000000000);
-	CHECK_EQ_INT(store_ns_remove(other.store, name), 0);
+	CHECK_EQ_INT(store_ns_remove(other.store, name, false), 0);
 	CHECK_EQ_INT(store_ns_info(n.store, name, 0, false, &info), -ENOENT);
-	CHECK_EQ_INT(store_ns_remove(n.store, name), -ENOENT);
+	CHECK_EQ_INT(store_ns_remove(n.store, name, false), -ENOENT);
 	CHECK_EQ_UINT(times_listed(n.store, name), 0);
 	CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 	node_close(&other);
@@ -94,9 +94,9 @@ TEST(a_namespace_with_actors_stays)
 	REQUIRE(node_open(&n) && node_join(&other, &n));
 	CHECK_EQ_INT(store_ns_info(n.store, n.ns, 0, false, &before), 0);
 	CHECK_EQ_INT(append(n.a, "").err, 0);
-	CHECK_EQ_INT(store_ns_remove(other.store, n.ns), -ENOTEMPTY);
+	CHECK_EQ_INT(store_ns_remove(other.store, n.ns, false), -ENOTEMPTY);
 	CHECK_EQ_INT(append(n.a, "x").err, 0);
-	CHECK_EQ_INT(store_ns_remove(n.store, n.ns), -ENOTEMPTY);
+	CHECK_EQ_INT(store_ns_remove(n.store, n.ns, false), -ENOTEMPTY);
 	CHECK_EQ_INT(store_ns_info(other.store, n.ns, 0, false, &after), 0);
 	CHECK_EQ_UINT(after.actors, 1);
 	CHECK(after.changed_us > before.changed_us);
@@ -120,7 +120,7 @@ TEST(a_namespace_made_anew_is_empty)
 		CHECK_EQ_INT(append(a, "x").err, -ENOENT);
 		CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 		CHECK_EQ_INT(actor_head(a, 0, false, &head), -ENOENT);
-		CHECK_EQ_INT(store_ns_remove(n.store, name), 0);
+		CHECK_EQ_INT(store_ns_remove(n.store, name, false), 0);
 	}
 	CHECK_EQ_INT(store_ns_create(n.store, name, &attr), 0);
 	CHECK_EQ_UINT(append(a, "x").version, 1);
@@ -180,7 +180,7 @@ check_ns_name(struct node *n, const char *name)
 	CHECK_EQ_INT(store_ns_info(n->store, name, 0, false, &info), 0);
 	REQUIRE(actor_get(n->store, name, "a", &a) == 0);
 	CHECK_EQ_UINT(append(a, "x").version, 1);
-	CHECK_EQ_INT(store_ns_remove(n->store, name), -ENOTEMPTY);
+	CHECK_EQ_INT(store_ns_remove(n->store, name, false), -ENOTEMPTY);
 	actor_put(a);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "contract_node.h"
+#include "relay.h"
 
 #define BATCH_MAX 3
 #define TRIES_MAX 3
@@ -161,6 +162,34 @@ check_books(const struct storm *storm, const struct thread *threads, unsigned co
 }
 
 static void
+wire(struct node *nodes, struct relay **relays)
+{
+	for (unsigned i = 0; i < STORM_NODES; i++) {
+		relays[i] = relay_new(nodes[i].store, nodes[(i + 1) % STORM_NODES].store);
+		relay_set(relays[i], RELAY_ANY, 3 * NS_PER_MS);
+	}
+}
+
+static void
+end_nodes(struct node *nodes, struct relay **relays)
+{
+	unsigned handed = 0;
+
+	for (unsigned i = 0; i < STORM_NODES; i++)
+		if (relays[i] != NULL)
+			relay_settle(relays[i]), handed += relay_count(relays[i]);
+	/* Strays that are still on their way are stored now or never. */
+	for (unsigned i = 0; i < STORM_NODES; i++)
+		node_close(&nodes[i]);
+	for (unsigned i = 0; i < STORM_NODES; i++)
+		if (relays[i] != NULL)
+			relay_free(relays[i]);
+	if (relays[0] != NULL)
+		printf("# %u times handed over\n", handed);
+	CHECK(relays[0] == NULL || handed > 0);
+}
+
+static void
 report(const struct storm *storm, const struct thread *threads, unsigned count)
 {
 	unsigned timed_out = 0, refused = 0, cancelled = 0;
@@ -182,6 +211,7 @@ storm_run(const struct storm *storm)
 	struct thread threads[THREADS_MAX];
 	unsigned count = STORM_NODES * storm->threads;
 	struct node where = { .store = NULL };
+	struct relay *relays[STORM_NODES] = { NULL };
 	char name[32];
 
 	/* Not by one of the nodes: they may have too little time. */
@@ -195,6 +225,8 @@ storm_run(const struct storm *storm)
 			REQUIRE(actor_get(nodes[i].store, nodes[i].ns, name, &actors[i][k]) == 0);
 		}
 	}
+	if (storm->forward)
+		wire(nodes, relays);
 	for (unsigned t = 0; t < count; t++) {
 		unsigned i = t % STORM_NODES;
 		threads[t] = (struct thread){ .storm = storm, .node = &nodes[i], .actors = actors[i], .number = t };
@@ -204,12 +236,10 @@ storm_run(const struct storm *storm)
 	}
 	for (unsigned t = 0; t < count; t++)
 		pthread_join(threads[t].thread, NULL);
-	for (unsigned i = 0; i < STORM_NODES; i++) {
+	for (unsigned i = 0; i < STORM_NODES; i++)
 		for (unsigned k = 0; k < storm->actors; k++)
 			actor_put(actors[i][k]);
-		/* Strays that are still on their way are stored now or never. */
-		node_close(&nodes[i]);
-	}
+	end_nodes(nodes, relays);
 	check_books(storm, threads, count, where.ns);
 	report(storm, threads, count);
 	for (unsigned t = 0; t < count; t++)

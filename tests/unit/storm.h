@@ -22,6 +22,7 @@ struct storm {
 	uint64_t seed;
 	bool cancel; /* also cancel appends at random */
 	bool async;  /* half of them may be answered before they are stored */
+	bool forward; /* the nodes hand over to each other, by relays on which little can be relied */
 };
 
 /*

@@ -73,10 +73,10 @@ TEST(cut_so_that_any_version_fits)
 	buf_free(&out);
 }
 
-TEST(ids_and_versions_do_not_suit)
+TEST(versions_and_repeats_do_not_suit)
 {
-	static const char *const others[] = { "x\n{\"eventType\":\"T\",\"id\":\"i\"}", "{\"eventType\":\"T\",\"version\":3}\nx",
-		"\n\n" };
+	static const char *const others[] = { "{\"eventType\":\"T\",\"id\":\"i\"}\nx\n{\"eventType\":\"T\",\"id\":\"i\"}",
+		"{\"eventType\":\"T\",\"version\":3}\nx", "\n\n" };
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		struct batch b;
@@ -86,4 +86,38 @@ TEST(ids_and_versions_do_not_suit)
 	}
 }
 
-TESTS(T(stamped_as_encoded), T(cut_so_that_any_version_fits), T(ids_and_versions_do_not_suit))
+static void
+stamp(const char *text, size_t size, uint64_t version, struct buf *bare, struct buf *stamped)
+{
+	struct batch b;
+	struct draft d;
+
+	REQUIRE(parse(&b, text, size));
+	CHECK(draft_suits(&b));
+	CHECK_EQ_INT(draft_make(&d, &b, 1 << 20), 0);
+	draft_bare(&d, bare);
+	draft_stamp(&d, version, stamped);
+	draft_free(&d);
+	batch_free(&b);
+}
+
+/* What is handed over becomes the same events elsewhere, ids, timestamps and all. */
+TEST(bare_lines_are_the_same_events)
+{
+	static const char given[] = "a\n{\"eventType\":\"T\",\"id\":\"\\u0001\\\"\",\"timestamp\":\"2026-01-02T03:04:05Z\",\"data\":{\"e\":1e400},"
+				    "\"metadata\":{\"k\":\"v\"}}\n{\"n\":9007199254740993}";
+	struct buf bare = { 0 }, again = { 0 }, here = { 0 }, there = { 0 };
+
+	stamp(given, sizeof(given) - 1, 98, &bare, &here);
+	stamp(bare.p, bare.len, 98, &again, &there);
+	CHECK_EQ_MEM(again.p, again.len, bare.p, bare.len);
+	CHECK_EQ_MEM(there.p, there.len, here.p, here.len);
+	CHECK(memmem(bare.p, bare.len, "version", 7) == NULL);
+	buf_free(&bare);
+	buf_free(&again);
+	buf_free(&here);
+	buf_free(&there);
+}
+
+TESTS(T(stamped_as_encoded), T(cut_so_that_any_version_fits), T(versions_and_repeats_do_not_suit),
+    T(bare_lines_are_the_same_events))

@@ -471,8 +471,8 @@ with_a_failure(struct late *late[3])
 	late[0] = submit(f, FILE_WRITE, "stored\n", 1);
 	CHECK_EQ_INT(over(submit(f, FILE_SYNC, NULL, 0)), 0);
 	CHECK_EQ_INT(over(late[0]), 0);
-	/* An id of its own makes it go alone, so that what is behind it is not tried with it. */
-	late[0] = submit(f, FILE_WRITE, "{\"eventType\":\"T\",\"id\":\"x\"}\n", 1);
+	/* A version of its own makes it go alone, so that what is behind it is not tried with it. */
+	late[0] = submit(f, FILE_WRITE, "{\"eventType\":\"T\",\"version\":2}\n", 1);
 	late[1] = submit(f, FILE_WRITE, "behind it\n", 1);
 	late[2] = submit(f, FILE_WRITE, "behind it\n", 1);
 	return f;

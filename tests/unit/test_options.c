@@ -63,7 +63,7 @@ TEST(defaults)
 	REQUIRE(PARSE("/mnt/aether") == 0);
 	CHECK_EQ_STR(o.mountpoint, "/mnt/aether");
 	CHECK_EQ_STR(o.nats, NULL);
-	CHECK(!o.memory && !o.eventual && !o.foreground && !o.read_only && !o.set_uid && !o.set_gid && !o.set_umask);
+	CHECK(!o.memory && !o.eventual && !o.foreground && !o.read_only && !o.allow_delete && !o.set_uid && !o.set_gid && !o.set_umask);
 	CHECK_EQ_INT(o.replicas, 1);
 	CHECK_EQ_INT(o.timeout_ns, INT64_C(5000000000));
 	CHECK_EQ_STR(o.prefix, "aether");
@@ -79,13 +79,13 @@ TEST(every_option)
 
 	REQUIRE(PARSE("--nats", "nats://u:p@h1:4222,h2", "--replicas=3", "/m", "--node-id", "n1", "--state-dir=/s",
 		    "-f", "-o", "timeout=0.25,consistency=eventual,prefix=Xy9,uid=7,gid=8,umask=027,allow_other",
-		    "-oro,commit=async,creds=/c,tlsca=ca,tlscert=crt,tlskey=key,log=/l,cache_size=64M") == 0);
+		    "-oro,delete,commit=async,creds=/c,tlsca=ca,tlscert=crt,tlskey=key,log=/l,cache_size=64M") == 0);
 	CHECK_EQ_STR(o.nats, "nats://u:p@h1:4222,h2");
 	CHECK_EQ_INT(o.replicas, 3);
 	CHECK_EQ_STR(o.mountpoint, "/m");
 	CHECK_EQ_STR(o.node_id, "n1");
 	CHECK_EQ_STR(o.state_dir, "/s");
-	CHECK(o.foreground && o.eventual && o.commit_async && o.read_only && o.set_uid && o.set_gid && o.set_umask);
+	CHECK(o.foreground && o.eventual && o.commit_async && o.read_only && o.allow_delete && o.set_uid && o.set_gid && o.set_umask);
 	CHECK_EQ_INT(o.timeout_ns, 250000000);
 	CHECK_EQ_STR(o.prefix, "Xy9");
 	CHECK_EQ_UINT(o.uid, 7);

@@ -33,9 +33,33 @@ static const struct record second = {
 	.offset = 172,
 	.sum = 0x557cec0723cf5227,
 	.time_us = 1795411654000000,
+	.node = 0x9f3c0d5e7a1b2c49,
 	.payload = { LINE_2 LINE_5, sizeof(LINE_2 LINE_5) - 1 },
 };
 static const struct record marker = { .seq = 9, .sum = 0x2d06800538d394c2, .time_us = 1, .payload = { "", 0 } };
+
+static const struct record tombstone = {
+	.seq = 41,
+	.prev_seq = 4,
+	.sum = 0x2d06800538d394c2,
+	.time_us = 1795411655000000,
+	.erased = true,
+	.payload = { "", 0 },
+};
+static const struct record reborn = {
+	.seq = 50,
+	.prev_seq = 41,
+	.first = 1,
+	.last = 1,
+	.count = 1,
+	.sum = 0x769cd6e82ece18f8,
+	.time_us = 1795411655000001,
+	.life = 41,
+	.payload = { LINE_1, sizeof(LINE_1) - 1 },
+};
+static const struct record marker_reborn = {
+	.seq = 50, .prev_seq = 41, .sum = 0x2d06800538d394c2, .time_us = 1795411655000001, .life = 41, .payload = { "", 0 }
+};
 
 static const struct head nothing = { 0 };
 
@@ -70,13 +94,13 @@ TEST(format_has_the_version_of_the_code)
 
 TEST(format_has_a_true_example)
 {
-	const struct record *const records[] = { &first, &second };
+	const struct record *const records[] = { &first, &second, &tombstone };
 	char values[RECORD_HEADERS][RECORD_VALUE_MAX];
 	char *text = read_format();
 	const char *at = text;
 
 	REQUIRE(text != NULL);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		struct buf payload = { 0 };
 		buf_put_span(&payload, records[i]->payload);
 		at = strstr(at, buf_text(&payload));
@@ -85,6 +109,8 @@ TEST(format_has_a_true_example)
 		record_encode(records[i], values);
 		for (int h = 0; h < RECORD_HEADERS; h++) {
 			char line[512];
+			if (values[h][0] == '\0')
+				continue;
 			snprintf(line, sizeof(line), "\n%s: %s\n", record_header_names[h], values[h]);
 			const char *found = strstr(at, line);
 			if (found == NULL)
@@ -121,17 +147,20 @@ TEST(encodes_headers)
 	CHECK_EQ_STR(values[RECORD_OFFSET], "172");
 	CHECK_EQ_STR(values[RECORD_SUM], "557cec0723cf5227");
 	CHECK_EQ_STR(values[RECORD_TIME], "1795411654000000");
+	CHECK_EQ_STR(values[RECORD_NODE], "9f3c0d5e7a1b2c49");
 	record_encode(&widest, values);
 	CHECK_EQ_STR(values[RECORD_PREV], "18446744073709551615");
 	CHECK_EQ_STR(values[RECORD_VERSIONS], "9223372036854775807-9223372036854775807");
 	CHECK_EQ_STR(values[RECORD_SUM], "00000000000000ab");
+	CHECK_EQ_STR(values[RECORD_NODE], "");
 }
 
 static bool
 same_numbers(const struct record *a, const struct record *b)
 {
 	return a->prev_seq == b->prev_seq && a->first == b->first && a->last == b->last && a->count == b->count &&
-	       a->offset == b->offset && a->sum == b->sum && a->time_us == b->time_us;
+	       a->offset == b->offset && a->sum == b->sum && a->time_us == b->time_us && a->node == b->node &&
+	       a->life == b->life && a->erased == b->erased;
 }
 
 TEST(decodes_what_it_encodes)
@@ -143,7 +172,7 @@ TEST(decodes_what_it_encodes)
 		.offset = INT64_MAX,
 		.sum = UINT64_MAX,
 		.time_us = INT64_MAX };
-	const struct record *const records[] = { &first, &second, &marker, &widest };
+	const struct record *const records[] = { &first, &second, &marker, &widest, &tombstone, &reborn, &marker_reborn };
 
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
 		char values[RECORD_HEADERS][RECORD_VALUE_MAX];
@@ -151,7 +180,7 @@ TEST(decodes_what_it_encodes)
 		struct record r = { .seq = 77, .payload = SPAN("kept"), .foreign = true };
 		record_encode(records[i], values);
 		for (int h = 0; h < RECORD_HEADERS; h++)
-			texts[h] = values[h];
+			texts[h] = values[h][0] != '\0' ? values[h] : NULL;
 		record_decode(&r, texts);
 		CHECK(!r.foreign);
 		CHECK(same_numbers(&r, records[i]));
@@ -204,6 +233,85 @@ TEST(refuses_malformed_versions_and_sums)
 		CHECK(!decodes(RECORD_SUM, sums[i]));
 	CHECK(decodes(RECORD_VERSIONS, "5-5"));
 	CHECK(decodes(RECORD_SUM, "0000000000000000"));
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+		CHECK_EQ_INT(decodes(RECORD_NODE, sums[i]), sums[i] == NULL);
+}
+
+static const char *
+refusal(const struct head *prev, struct record r)
+{
+	const char *why = NULL;
+	bool follows = record_follows(prev, &r, &why);
+
+	CHECK(follows == (why == NULL));
+	return follows ? "follows" : why;
+}
+
+/* Decode a record's headers with one of them replaced. */
+static bool
+decodes_of(const struct record *of, enum record_header which, const char *value)
+{
+	char values[RECORD_HEADERS][RECORD_VALUE_MAX];
+	const char *texts[RECORD_HEADERS];
+	struct record r = { .seq = of->seq };
+
+	record_encode(of, values);
+	for (int h = 0; h < RECORD_HEADERS; h++)
+		texts[h] = values[h][0] != '\0' ? values[h] : NULL;
+	texts[which] = value;
+	record_decode(&r, texts);
+	return !r.foreign;
+}
+
+TEST(refuses_malformed_lives_and_tombstones)
+{
+	static const char *const lives[] = { "", "0", "-1", "041", "41 ", "42", "18446744073709551615", "x" };
+	static const char *const marks[] = { "", "0", "2", "true", "1 ", "11" };
+
+	for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++)
+		CHECK(!decodes_of(&reborn, RECORD_LIFE, lives[i]));
+	CHECK(decodes_of(&reborn, RECORD_LIFE, "41") && decodes_of(&reborn, RECORD_LIFE, "40"));
+	CHECK(decodes_of(&reborn, RECORD_LIFE, NULL));
+	/* A marker begins its life. */
+	CHECK(!decodes_of(&marker_reborn, RECORD_LIFE, "40") && !decodes_of(&marker_reborn, RECORD_LIFE, NULL));
+	CHECK(!decodes_of(&marker_reborn, RECORD_PREV, "42"));
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		CHECK(!decodes_of(&tombstone, RECORD_ERASED, marks[i]));
+	CHECK(!decodes_of(&tombstone, RECORD_ERASED, NULL));
+	CHECK(!decodes_of(&tombstone, RECORD_LIFE, "3"));
+	CHECK(!decodes_of(&tombstone, RECORD_PREV, "0"));
+	CHECK(!decodes_of(&tombstone, RECORD_COUNT, "1"));
+	CHECK(!decodes_of(&tombstone, RECORD_OFFSET, "1"));
+	CHECK(!decodes_of(&tombstone, RECORD_VERSIONS, "1-1"));
+	CHECK(!decodes_of(&tombstone, RECORD_SUM, "0000000000000000"));
+	CHECK(!decodes_of(&second, RECORD_ERASED, "1"));
+}
+
+TEST(a_tombstone_ends_a_life_and_begins_another)
+{
+	struct head erased = record_head(&tombstone), two = record_head(&second);
+	struct record made = record_tombstone(4, tombstone.time_us), again = reborn;
+
+	made.seq = 41;
+	CHECK(same_numbers(&made, &tombstone));
+	CHECK(!head_is_there(&nothing) && head_is_there(&two) && !head_is_there(&erased));
+	CHECK_EQ_UINT(erased.seq, 41);
+	CHECK_EQ_UINT(erased.life, 41);
+	CHECK(erased.version == 0 && erased.count == 0 && erased.size == 0 && erased.sum == 0);
+	CHECK_EQ_INT(erased.time_us, tombstone.time_us);
+	CHECK_EQ_STR(refusal(&two, tombstone), "the actor was erased");
+	CHECK_EQ_STR(refusal(&erased, reborn), "follows");
+	CHECK_EQ_STR(refusal(&erased, marker_reborn), "follows");
+	struct head start = head_of_life(41), empty = record_head(&marker_reborn);
+	CHECK_EQ_STR(refusal(&start, reborn), "follows");
+	CHECK(head_is_there(&empty) && empty.life == 41);
+	CHECK_EQ_STR(refusal(&two, reborn), "it belongs to another life of the actor");
+	CHECK_EQ_STR(refusal(&nothing, reborn), "it belongs to another life of the actor");
+	CHECK_EQ_STR(refusal(&erased, first), "it belongs to another life of the actor");
+	again.time_us = tombstone.time_us;
+	CHECK_EQ_STR(refusal(&erased, again), "its time is not after that of the record before it");
+	CHECK(record_is_first(&first) && record_is_first(&marker) && record_is_first(&reborn));
+	CHECK(!record_is_first(&second) && !record_is_first(&tombstone));
 }
 
 TEST(heads_are_chain_ends)
@@ -216,16 +324,6 @@ TEST(heads_are_chain_ends)
 	CHECK_EQ_UINT(h.size, 473);
 	CHECK_EQ_UINT(h.sum, second.sum);
 	CHECK_EQ_INT(h.time_us, second.time_us);
-}
-
-static const char *
-refusal(const struct head *prev, struct record r)
-{
-	const char *why = NULL;
-	bool follows = record_follows(prev, &r, &why);
-
-	CHECK(follows == (why == NULL));
-	return follows ? "follows" : why;
 }
 
 TEST(good_records_follow)
@@ -304,6 +402,7 @@ TEST(the_last_record_vouches_for_a_run)
 
 	CHECK(run_follows(nothing, second));
 	CHECK_RUN_BROKEN(foreign, true);
+	CHECK_RUN_BROKEN(life, 1);
 	CHECK_RUN_BROKEN(prev_seq, 2);
 	CHECK_RUN_BROKEN(offset, second.offset + 1);
 	CHECK_RUN_BROKEN(count, 1);
@@ -328,5 +427,5 @@ TEST(the_last_record_vouches_for_a_run)
 
 TESTS(T(format_has_the_version_of_the_code), T(format_has_a_true_example), T(sums_are_xxh3), T(encodes_headers),
     T(decodes_what_it_encodes), T(refuses_malformed_numbers), T(refuses_malformed_versions_and_sums),
-    T(heads_are_chain_ends), T(good_records_follow), T(broken_records_do_not_follow),
+    T(refuses_malformed_lives_and_tombstones), T(a_tombstone_ends_a_life_and_begins_another), T(heads_are_chain_ends), T(good_records_follow), T(broken_records_do_not_follow),
     T(the_last_record_vouches_for_a_run))

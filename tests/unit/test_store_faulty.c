@@ -524,6 +524,75 @@ TEST(a_replica_that_lags)
 	node_close(&n);
 }
 
+/*
+ * What stands behind a base that is out of date may be of a life that is over: that the id is there, with other content, says nothing.
+ */
+TEST(an_unknown_outcome_and_an_erased_id)
+{
+	static const struct fault_rule lost = { FAULT_PUBLISH, FAULT_DROP, 2, 1, -ETIMEDOUT, MS };
+	static const char known[] = "{\"eventType\":\"T\",\"id\":\"known\"}";
+	struct node n, late;
+	struct head end;
+
+	REQUIRE(scripted(&late, NULL, &lost, 1, 2000 * MS) && scripted(&n, &late, NULL, 0, 2000 * MS));
+	CHECK_EQ_UINT(append(late.a, "x").version, 1);
+	CHECK_EQ_UINT(append(n.a, known).version, 2);
+	check_chain(shared, n.ns, "a", NULL, &end);
+	struct record r = record_tombstone(end.seq, end.time_us + 1);
+	CHECK_EQ_INT(publish_raw(shared, n.ns, "a", &r), 0);
+	CHECK_EQ_UINT(append(late.a, "{\"eventType\":\"T\",\"id\":\"known\",\"data\":{\"other\":1}}").version, 1);
+	check_stored(&n, "\"other\"", 1);
+	node_close(&n);
+	node_close(&late);
+}
+
+/* The tombstone's acknowledgement is lost, or it arrives late; and so with what takes away what was before it. */
+static void
+erased_once(const struct fault_rule *rules, size_t count)
+{
+	struct node n;
+	struct head end;
+
+	REQUIRE(scripted(&n, NULL, rules, count, 3000 * MS));
+	CHECK_EQ_UINT(append(n.a, "x").version, 1);
+	CHECK_EQ_INT(actor_erase(n.a), 0);
+	check_chain(shared, n.ns, "a", NULL, &end);
+	CHECK(!head_is_there(&end));
+	CHECK_EQ_UINT(append(n.a, "y").version, 1);
+	check_stored(&n, "\n", 1);
+	node_close(&n);
+}
+
+TEST(erased_whatever_is_lost)
+{
+	static const struct fault_rule lost_ack = { FAULT_PUBLISH, FAULT_LOSE_ACK, 2, 1, -ETIMEDOUT, MS };
+	static const struct fault_rule dropped = { FAULT_PUBLISH, FAULT_DROP, 2, 1, -ENOTCONN, MS };
+	static const struct fault_rule stray = { FAULT_PUBLISH, FAULT_STRAY, 2, 1, -ETIMEDOUT, 20 * MS };
+	static const struct fault_rule twice = { FAULT_PUBLISH, FAULT_DUPLICATE, 2, 1, 0, 0 };
+	static const struct fault_rule purge[] = { { FAULT_PURGE, FAULT_REFUSE, 1, 2, -ENOTCONN, 0 },
+		{ FAULT_PURGE, FAULT_LOSE_ACK, 3, 1, -ETIMEDOUT, 0 } };
+
+	erased_once(&lost_ack, 1);
+	erased_once(&dropped, 1);
+	erased_once(&stray, 1);
+	erased_once(&twice, 1);
+	erased_once(purge, 2);
+}
+
+/* Whoever must erase is told when something of it is left, for he may have to see to it himself. */
+TEST(a_purge_that_fails)
+{
+	static const struct fault_rule refused = { FAULT_PURGE, FAULT_REFUSE, 1, 0, -EACCES, 0 };
+	struct node n;
+
+	REQUIRE(scripted(&n, NULL, &refused, 1, 3000 * MS));
+	CHECK_EQ_UINT(append(n.a, "x").version, 1);
+	CHECK_EQ_INT(actor_erase(n.a), -EACCES);
+	CHECK_EQ_INT(actor_head(n.a, 0, false, &(struct head){ 0 }), -ENOENT);
+	CHECK_EQ_UINT(append(n.a, "y").version, 1);
+	node_close(&n);
+}
+
 static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_publish), T(a_publish_that_arrives_late),
 	T(a_lost_acknowledgement_and_a_lost_check), T(answered_as_a_duplicate), T(all_completions_late),
 	T(an_unknown_outcome_and_another_writer), T(creation_markers_survive), T(nothing_is_stored_after_a_refusal),
@@ -532,12 +601,13 @@ static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_pub
 	T(cancelled_before_it_was_sent), T(cancelled_before_it_began), T(cancelled_after_it_was_sent),
 	T(what_waits_is_committed_together), T(ids_and_versions_go_alone), T(a_group_whose_acknowledgement_is_lost),
 	T(a_group_that_is_lost), T(a_group_that_is_too_large_as_a_whole), T(publishes_in_flight_are_bounded),
-	T(waiting_for_the_window_ends), T(a_long_queue), T(a_replica_that_lags) };
+	T(waiting_for_the_window_ends), T(a_long_queue), T(a_replica_that_lags),
+	T(an_unknown_outcome_and_an_erased_id), T(erased_whatever_is_lost), T(a_purge_that_fails) };
 
 int
 main(int argc, char **argv)
 {
-	const struct contract c = { open_node, lose, 5 * NS_PER_SEC, 50 };
+	const struct contract c = { open_node, lose, 5 * NS_PER_SEC, false, true, 50 };
 
 	if (memory_new(&shared, clock_system()) != 0)
 		return 1;

@@ -27,7 +27,7 @@ lose(const char *ns, uint64_t seq)
 int
 main(int argc, char **argv)
 {
-	const struct contract c = { open_node, lose, 5 * NS_PER_SEC, 100 };
+	const struct contract c = { open_node, lose, 5 * NS_PER_SEC, false, false, 100 };
 
 	if (memory_new(&shared, clock_system()) != 0)
 		return 1;

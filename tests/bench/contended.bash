@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Group contended: 4 nodes with 8 writers each append to one actor.
+# shellcheck disable=SC2154,SC2034 # set in run and lib.bash
+
+contended_chapter() {
+	local i places=()
+	wants contended || return 0
+	server_start
+	mount_at "$M"
+	mkdir "$M/one"
+	places=("$M/one")
+	for i in 2 3 4; do
+		mount_at "$A$i"
+		places+=("$A$i/one")
+	done
+	bench contended 0
+	collect contended 0 bench_contended "$contended_rounds" "$contended_lines" 8 "${places[@]}"
+	bench_end contended 0
+	close_store
+}

@@ -1,0 +1,208 @@
+#!/usr/bin/env bats
+# What a watch on one node tells of another's changes when the server, the connection, the consumers or the daemon fail meanwhile.
+
+load helper
+load away
+
+TIMEOUT=5
+
+# A reaches the server through a proxy, so that it can be cut off alone.
+setup_file() {
+	nats_start
+	proxy_start
+	mount_start --nats "nats://127.0.0.1:$(cat "$D/proxy.port")" -o "timeout=$TIMEOUT"
+	mount_start -n other --nats "$NATS_URL" -o "timeout=$TIMEOUT"
+	mkdir "$N"
+}
+
+setup() {
+	live_setup
+	live_server "127.0.0.1/$(cat "$D/nats/port")"
+	insist OK stat "$A"
+	insist OK stat "$B"
+}
+
+teardown() {
+	live_teardown
+	[[ -e $D/nats/pid ]] || nats_start
+	eval "$(thaw)"
+	kill -CONT "$(cat "$D/mnt.pid")"
+	[[ -e $D/proxy.on ]] || proxy_start
+	proxy CONT
+}
+
+teardown_file() {
+	stop_all
+	proxy KILL
+}
+
+# proxy_start: accept A's connections, at the same port every time.
+proxy_start() {
+	local port
+	port="$(cat "$D/proxy.port" 2>/dev/null || echo 0)"
+	rm -f "$D/proxy.log"
+	socat -d -d "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" "TCP:127.0.0.1:$(cat "$D/nats/port")" \
+		</dev/null >/dev/null 2>"$D/proxy.log" 3>&- 4>&- &
+	echo $! >"$D/proxy.on"
+	disown
+	wait_for 20 grep -q ' listening on ' "$D/proxy.log"
+	[[ $port != 0 ]] || sed -n 's/.* listening on .*://p' "$D/proxy.log" | head -n 1 >"$D/proxy.port"
+}
+
+# proxy SIGNAL: to the proxy, and to its processes, one for each connection.
+proxy() {
+	local pid
+	pid="$(cat "$D/proxy.on")"
+	kill -STOP "$pid" # it begins no other meanwhile
+	pkill "-$1" -P "$pid" || true
+	kill "-$1" "$pid"
+	[[ $1 != KILL ]] || rm "$D/proxy.on"
+}
+
+@test "the server is killed and started again, and again" {
+	live_watch
+	live_write
+	for _ in 1 2 3; do
+		live_more 15
+		nats_kill
+		nats_start
+	done
+	live_more 15
+	live_end
+}
+
+@test "the server stands still for longer than heartbeats" {
+	live_watch
+	live_write
+	live_more 15
+	eval "$(freeze)"
+	wait_for 60 past "$((EPOCHSECONDS + 12))"
+	eval "$(thaw)"
+	live_more 15
+	live_end
+}
+
+@test "all consumers are deleted" {
+	live_watch
+	live_write
+	live_more 15
+	delete_consumers
+	live_more 15
+	live_end
+}
+
+@test "all consumers are deleted when nothing has happened for a while" {
+	live_watch
+	delete_consumers
+	live_write
+	live_more 1
+	live_end
+}
+
+@test "all consumers are deleted again and again" {
+	live_watch
+	live_write
+	for _ in {1..25}; do
+		live_more 2
+		delete_consumers
+	done
+	live_end
+}
+
+@test "the daemon stands still" {
+	live_watch
+	live_write
+	live_more 15
+	kill -STOP "$(cat "$D/mnt.pid")"
+	wait_for 60 past "$((EPOCHSECONDS + 10))"
+	live_more 15
+	kill -CONT "$(cat "$D/mnt.pid")"
+	live_more 15
+	live_end
+}
+
+@test "the connection of one node is cut, and comes back" {
+	live_watch
+	live_write
+	for _ in 1 2 3; do
+		live_more 15
+		proxy KILL
+		live_more 15
+		proxy_start
+	done
+	live_end
+}
+
+@test "the connection of one node goes silent, and speaks again" {
+	live_watch
+	live_write
+	live_more 15
+	proxy STOP
+	wait_for 60 past "$((EPOCHSECONDS + 12))"
+	live_more 15
+	proxy CONT
+	live_more 15
+	live_end
+}
+
+@test "a node that was away for all that was written is told of all of it" {
+	live_watch
+	proxy KILL
+	live_write
+	live_more "$LIVE_OLD"
+	rm "$D/live.writing"
+	wait_for 120 test -s "$D/live.rc"
+	assert_equal "$(grep -c "^MODIFY .*-$T" "$D/live.seen")" 0
+	touch "$D/live.writing"
+	proxy_start
+	live_end
+}
+
+@test "a namespace is deleted behind the back of all, and made anew, while a node is away" {
+	NS="anew-$T"
+	insist OK mkdir "$D/other/$NS"
+	insist OK append "$D/other/$NS/old" $'1\n'
+	insist OK stat "$D/mnt/$NS/old"
+	live_watch_only "$D/mnt" "$D/mnt/$NS"
+	proxy KILL
+	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
+	insist 'OK|EEXIST' mkdir "$D/other/$NS"
+	insist OK append "$D/other/$NS/new" $'1\n'
+	proxy_start
+	wait_for 90 live_seen DELETE,ISDIR "$NS"
+	wait_for 90 live_seen CREATE,ISDIR "$NS"
+	assert_equal "$(cat "$D/mnt/$NS/new")" "$(cat "$D/other/$NS/new")"
+}
+
+@test "a namespace that was made anew behind the back of all can be watched" {
+	NS="again-$T"
+	insist OK mkdir "$D/other/$NS"
+	insist OK stat "$D/mnt/$NS"
+	live_watch_only "$D/mnt"
+	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
+	insist 'OK|EEXIST' mkdir "$D/other/$NS"
+	wait_for 90 live_seen CREATE,ISDIR "$NS"
+	live_teardown
+	live_watch_only "$D/mnt/$NS"
+	insist OK append "$D/other/$NS/new" $'1\n'
+	wait_for 90 live_seen CREATE new
+	wait_for 90 live_seen MODIFY new
+}
+
+# What the node does not know yet it must ask for, and waits; what it knows is shown, and appends fail in their time.
+@test "while NATS is away the mount under a watch does not hang" {
+	live_watch
+	exec 7<"$A/all-$T"
+	cat "$A/all-$T" >"$D/live.copy"
+	nats_kill
+	for i in 1 2; do
+		assert_errno ETIMEDOUT append "$A/all-$T" "$i"$'\n'
+	done
+	cmp "$D/live.copy" - <&7
+	exec 7<&- # for the server, which is started now, would have it
+	ls "$D/mnt/.aether" >/dev/null
+	wait_for 30 bash -c 'pgrep -P "$0" -f "aether poke"' "$(cat "$D/mnt.pid")"
+	nats_start
+	insist OK append "$B/all-$T" $'x\n'
+	wait_for 90 live_seen MODIFY "all-$T"
+}
