@@ -60,10 +60,7 @@ live_feed_open() {
 
 # live_watch_only PATH...: watch these.
 live_watch_only() {
-	: >"$D/live.seen"
-	inotifywait -m --format '%e %f' -o "$D/live.seen" "$@" 2>"$D/live.err" </dev/null 3>&- 4>&- &
-	echo $! >"$D/live.watch"
-	wait_for 30 grep -q 'Watches established' "$D/live.err"
+	watch_into "$D/live.seen" "$D/live.watch" "$@"
 }
 
 # Reads all-T whenever it is told of, as long as the watch lasts.

@@ -101,6 +101,16 @@ up_or_ended() {
 	[[ -s $1.rc ]] || { mounted "$1" && cat "$1/.aether/version"; }
 }
 
+# watch_into SEEN JOB PATH...: an inotifywait that writes what it sees to SEEN, one event a line: names of events, name. Its
+# number goes to JOB; it is there when this returns.
+watch_into() {
+	: >"$1"
+	: >"$2.err" # here, and not by the job, which may take its time to begin: what the watcher before said is no answer
+	inotifywait -m --format '%e %f' -o "$1" "${@:3}" 2>>"$2.err" </dev/null 3>&- 4>&- &
+	echo $! >"$2"
+	wait_for 30 grep -q 'Watches established' "$2.err"
+}
+
 # mount_start [-n NAME] OPTION...: mount at D/NAME (default mnt), with the state directory D/state unless the options choose
 # a server, and wait until it answers. The daemon runs in the foreground of a background job, which keeps its exit code. MOUNT_IN
 # holds words to put before its command.

@@ -282,7 +282,7 @@ settle() {
 	mount_kill
 	wait $!
 	wait_for 30 not kill -0 "$pid"
-	wait_for 30 not grep -l '^State:.D' "/proc/$(cat "$D/watch.pid")/status"
+	wait_for 30 not grep -l '^State:.D' "/proc/$(cat "$D/watch.job")/status"
 	watch_end
 	umount -l "$M"
 	mount_start -o timeout=60

@@ -9,8 +9,10 @@ clients_install() {
 
 # tool COMMAND...: run it until tool_end, in a process group of its own; what it prints goes to D/out, what it complains of to D/err.
 tool() {
+	# Emptied here, for the job may take its time to begin: a test may look before, and must not see what the last tool said.
 	: >"$D/out"
-	setsid "$@" >>"$D/out" 2>"$D/err" </dev/null 3>&- 4>&- &
+	: >"$D/err"
+	setsid "$@" >>"$D/out" 2>>"$D/err" </dev/null 3>&- 4>&- &
 	echo $! >"$D/tool.group"
 }
 
@@ -45,15 +47,16 @@ shown_times() {
 
 # watch PATH...: watch until watch_end; what is seen goes to D/seen, one event a line: names of events, name.
 watch() {
-	: >"$D/seen"
-	inotifywait -m --format '%e %f' -o "$D/seen" "$@" 2>"$D/watch.err" </dev/null 3>&- 4>&- &
-	echo $! >"$D/watch.pid"
-	wait_for 30 grep -q 'Watches established' "$D/watch.err"
+	watch_into "$D/seen" "$D/watch.job" "$@"
 }
 
 watch_end() {
-	[[ ! -e $D/watch.pid ]] || kill "$(cat "$D/watch.pid")" 2>/dev/null || true
-	rm -f "$D/watch.pid"
+	local pid
+	[[ -e $D/watch.job ]] || return 0
+	pid="$(cat "$D/watch.job")"
+	rm "$D/watch.job"
+	kill "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true # it must not write into the next one's file
 }
 
 # Has an event of that name been seen?
