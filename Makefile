@@ -25,7 +25,7 @@ FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
 CONTRACT := $(B)/tests/jetstream_contract
 # What takes too long for every change is run with each server version only.
-BATS := $(sort $(filter-out tests/live_outage.bats tests/contended.bats tests/worker.bats,$(wildcard tests/*.bats)))
+BATS := $(sort $(filter-out tests/live_outage.bats tests/jetstream.bats tests/contended.bats tests/worker.bats,$(wildcard tests/*.bats)))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
