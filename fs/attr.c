@@ -60,11 +60,10 @@ of_root(const struct fs_env *env, struct stat *st)
 static int
 of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 {
-	enum control_kind kind = control_kind(n->control);
 	int64_t changed_us = env->start_us;
 	uint64_t size = 0;
 
-	if (kind == CONTROL_EVENT || kind == CONTROL_FROM) {
+	if (control_is_entry(n->control)) {
 		int err = entries_stat(n, &size, &changed_us);
 		if (err != 0)
 			return err;

@@ -176,8 +176,18 @@ list_nothing(const struct fs_env *env, const struct node *dir, backend_name_fn f
 	return 0;
 }
 
+static int
+time_exists(const struct fs_env *env, const struct node *dir, const char *name)
+{
+	(void)env;
+	(void)dir;
+	return entries_check_time(name);
+}
+
 static const struct control_entry event_member = { .kind = CONTROL_EVENT, .mode = S_IFREG | 0444, .text = entries_text };
 static const struct control_entry from_member = { .kind = CONTROL_FROM, .mode = S_IFREG | 0444 };
+
+static const struct control_entry at_member = { .kind = CONTROL_AT, .mode = S_IFREG | 0444 };
 
 static const struct control_entry actor_entries[] = {
 	FILE_ENTRY("version", text_actor_version),
@@ -194,8 +204,17 @@ static const struct control_entry actor_entries[] = {
 	    .member = &from_member,
 	    .exists = number_exists,
 	    .list = list_nothing },
+	{ .name = "at", .mode = S_IFDIR | 0555, .member = &at_member, .exists = time_exists, .list = list_nothing },
 };
 static const struct control_entry actor_member = DIR_ENTRY(NULL, actor_entries);
+
+static const struct control_entry at_time_member = { .kind = CONTROL_AT_TIME, .mode = S_IFREG | 0444 };
+static const struct control_entry time_member = {
+	.kind = CONTROL_TIME,
+	.mode = S_IFDIR | 0555,
+	.member = &at_time_member,
+	.exists = actor_exists,
+};
 
 static const struct control_entry link_member = { .kind = CONTROL_LINK, .mode = S_IFLNK | 0777 };
 
@@ -204,6 +223,7 @@ static const struct control_entry namespace_entries[] = {
 	    .mode = S_IFDIR | 0555,
 	    .member = &actor_member,
 	    .exists = actor_exists },
+	{ .name = "at", .mode = S_IFDIR | 0555, .member = &time_member, .exists = time_exists, .list = list_nothing },
 	/* Nobody may write there, but for who tells of it (poker.h), who may have no more rights than its user. */
 	{ .name = "owned",
 	    .kind = CONTROL_OWNED,
@@ -249,6 +269,12 @@ mode_t
 control_mode(const struct control_entry *e)
 {
 	return e->mode;
+}
+
+bool
+control_is_entry(const struct control_entry *e)
+{
+	return e->kind >= CONTROL_EVENT && e->kind <= CONTROL_AT_TIME;
 }
 
 bool

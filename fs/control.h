@@ -18,13 +18,16 @@ struct control_entry;
 
 /* Most have a text that is made when they are opened, or fixed or few names; the others are in entries.h, CONTROL_FEED and CONTROL_LINES (feeds of events,
  * and of what happens in the cluster) in feed_file.h, CONTROL_OWNED (a directory of links to actors) and CONTROL_LINK in cluster_files.h. */
-enum control_kind { CONTROL_PLAIN, CONTROL_EVENTS, CONTROL_EVENT, CONTROL_FROM, CONTROL_FEED, CONTROL_LINES, CONTROL_OWNED, CONTROL_LINK };
+enum control_kind { CONTROL_PLAIN, CONTROL_EVENTS, CONTROL_EVENT, CONTROL_FROM, CONTROL_AT, CONTROL_TIME, CONTROL_AT_TIME, CONTROL_FEED, CONTROL_LINES, CONTROL_OWNED, CONTROL_LINK };
 enum control_kind control_kind(const struct control_entry *e);
 
 /* File type and permission bits. */
 mode_t control_mode(const struct control_entry *e);
 
-/* Is it a directory that has one entry, a directory or link, for each actor of its namespace, or for some? */
+/* Is it one whose place entries.h finds? */
+bool control_is_entry(const struct control_entry *e);
+
+/* Is it a directory that has one entry for each actor of its namespace, or for some? */
 bool control_lists_actors(const struct control_entry *e);
 
 /* What the entries are of a directory that has one kind of them; NULL: it is no such directory. */
@@ -38,7 +41,7 @@ const struct control_entry *control_tree(const struct node *n);
 
 /*
  * What is called name in a control directory. May block. 0, -ENOENT, -ENAMETOOLONG, -EINVAL, or -errno of the store. Whether an
- * entry of CONTROL_EVENT or CONTROL_FROM exists is for entries_settle to say.
+ * entry of entries.h exists is for entries_settle to say.
  */
 int control_lookup(
     const struct fs_env *env, const struct node *dir, const char *name, const struct control_entry **out);
@@ -49,7 +52,7 @@ typedef int (*control_name_fn)(void *arg, const char *name, mode_t mode);
 /* The names in a control directory but CONTROL_EVENTS and one of actors. May block. 0, -errno of the store, or what fn returned. */
 int control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg);
 
-/* The text that a control file but CONTROL_FROM and CONTROL_FEED has now, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
+/* The text that a control file has now, if it has one that is made when it is opened, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
 int control_text(struct fs_env *env, const struct node *file, struct buf *out);
 
 #endif

@@ -171,12 +171,21 @@ is_owned(const struct node *n)
 }
 
 static bool
-is_listed(const struct dir *d, const char *name)
+is_time(const struct node *n)
+{
+	return n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_TIME;
+}
+
+/* 1, 0, or -errno. */
+static int
+is_listed(const struct dir *d, const struct index_entry *e)
 {
 	/* Somebody else may have stored under a subject that no actor can have. */
-	if (name_check_actor(span_of(name)) != 0)
-		return false;
-	return !is_owned(d->node) || cluster_owns_actor(d->env, node_namespace(d->node), name);
+	if (name_check_actor(span_of(e->name)) != 0)
+		return 0;
+	if (is_time(d->node))
+		return entries_was_there(d->env, d->node, e->name, &e->head);
+	return !is_owned(d->node) || cluster_owns_actor(d->env, node_namespace(d->node), e->name);
 }
 
 static int
@@ -184,15 +193,14 @@ next_actor(struct dir *d, uint64_t position, struct dir_entry *e)
 {
 	uint64_t at = position - DOTS;
 	struct index_entry found;
-	int more;
+	int more, listed = 0;
 
-	do
-		more = index_next(d->index, &at, &found);
-	while (more == 1 && !is_listed(d, found.name));
-	if (more != 1)
-		return more;
+	while ((more = index_next(d->index, &at, &found)) == 1 && (listed = is_listed(d, &found)) == 0)
+		;
+	if (more != 1 || listed < 0)
+		return more != 1 ? more : listed;
 	e->name = found.name;
-	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : is_owned(d->node) ? S_IFLNK : S_IFDIR;
+	e->mode = d->node->kind == NODE_NAMESPACE ? S_IFREG : control_mode(control_member(d->node->control)) & S_IFMT;
 	e->actor = d->node->kind == NODE_NAMESPACE;
 	e->next = at + DOTS;
 	return 1;

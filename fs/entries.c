@@ -18,6 +18,9 @@ struct entry {
 	uint64_t size;       /* of an event: bytes */
 	int64_t time_us;     /* of an event: its timestamp */
 	uint64_t life;       /* of the actor */
+	uint64_t seq;        /* of a time: what was stored up to it */
+	uint64_t epoch;      /* and in which namespace of that name */
+	struct head at;      /* of an actor at a time: its end then */
 	struct entry *older; /* what was found in an earlier life, which somebody may be looking at; owned */
 };
 
@@ -48,18 +51,25 @@ entries_check_name(const char *name)
 	return parse(name, &number);
 }
 
+int
+entries_check_time(const char *name)
+{
+	return clock_parse_rfc3339_ns(name, strlen(name), &(int64_t){ 0 });
+}
+
 void
 entry_free(struct entry *e)
 {
 	while (e != NULL) {
 		struct entry *older = e->older;
-		actor_put(e->actor);
+		if (e->actor != NULL)
+			actor_put(e->actor);
 		free(e);
 		e = older;
 	}
 }
 
-/* The actor of `actors/<actor>/events` or `from`. */
+/* The actor of `actors/<actor>/events`, `from` or `at`. */
 static int
 actor_of(const struct fs_env *env, const struct node *dir, struct actor **out)
 {
@@ -165,39 +175,125 @@ settle_event(const struct fs_env *env, struct entry *e, uint64_t version)
 	return err;
 }
 
-/* Is what was found in the actor's present life? 1, 0, or -errno. */
+/* The sequence that a time stands for in its namespace. */
 static int
-is_current(const struct entry *e)
+find_time(const struct fs_env *env, struct entry *e, const char *ns, const char *name)
+{
+	struct ns_info info;
+	int64_t time_ns;
+	int err = store_ns_info(env->store, ns, ENV_NAMESPACE_AGE_NS, true, &info);
+
+	if (err == 0)
+		err = clock_parse_rfc3339_ns(name, strlen(name), &time_ns);
+	if (err == 0)
+		err = store_seq_at(env->store, ns, time_ns, &e->seq);
+	e->epoch = info.epoch;
+	e->time_us = time_ns / 1000;
+	return err;
+}
+
+/* The head that the actor had then. */
+static int
+find_past(struct actor *a, uint64_t seq, struct head *at)
 {
 	struct head head;
-	int err = actor_head(e->actor, ENV_ACTOR_AGE_NS, true, &head);
+	int err = actor_head(a, ENV_ACTOR_AGE_NS, true, &head);
 
+	/* One that reaches beyond has all that was there then. */
+	if ((err == 0 && head.seq <= seq) || err == -ENOENT)
+		err = actor_head(a, 0, false, &head);
+	if (err == 0)
+		err = actor_head_at(a, &head, seq, at);
+	return err == 0 && !head_is_there(at) ? -ENOENT : err;
+}
+
+static int
+settle_past(struct entry *e)
+{
+	int err = find_past(e->actor, e->seq, &e->at);
+
+	e->life = e->at.life;
+	e->time_us = e->at.time_us;
+	return err;
+}
+
+/* The place of an entry whose actor is known, if it has one. */
+static int
+settle(const struct fs_env *env, const struct node *n, struct entry *e)
+{
+	const struct node *dir = n->parent;
+	uint64_t version = 0;
+	int err = 0;
+
+	switch ((int)control_kind(n->control)) {
+	case CONTROL_FROM:
+		err = parse(n->name, &version);
+		return err == 0 ? find_from(env, e, version) : err;
+	case CONTROL_EVENT:
+		err = parse(n->name, &version);
+		return err == 0 ? settle_event(env, e, version) : err;
+	case CONTROL_TIME:
+		return find_time(env, e, node_namespace(n), n->name);
+	case CONTROL_AT:
+		err = find_time(env, e, node_namespace(n), n->name);
+		return err == 0 ? settle_past(e) : err;
+	case CONTROL_AT_TIME:
+		e->seq = atomic_load(&dir->entry)->seq;
+		return settle_past(e);
+	}
+	return -EIO;
+}
+
+/* Is what was found still true: in the actor's present life, and in the same namespace? 1, 0, or -errno. */
+static int
+is_current(const struct fs_env *env, const struct node *n, const struct entry *e)
+{
+	enum control_kind kind = control_kind(n->control);
+	struct ns_info info;
+	struct head head;
+	int err = 0;
+
+	if (kind == CONTROL_AT_TIME && e->seq != atomic_load(&n->parent->entry)->seq)
+		return 0;
+	if (kind == CONTROL_AT || kind == CONTROL_TIME) {
+		err = store_ns_info(env->store, node_namespace(n), ENV_NAMESPACE_AGE_NS, true, &info);
+		if (err != 0 || info.epoch != e->epoch)
+			return err;
+	}
+	if (e->actor == NULL)
+		return 1;
+	err = actor_head(e->actor, ENV_ACTOR_AGE_NS, true, &head);
 	return err != 0 ? err : head.life == e->life;
+}
+
+/* What is found of an entry is its node's. */
+static int
+find_actor(const struct fs_env *env, const struct node *n, struct actor **out)
+{
+	enum control_kind kind = control_kind(n->control);
+
+	*out = NULL;
+	if (kind == CONTROL_TIME)
+		return 0;
+	if (kind == CONTROL_AT_TIME)
+		return actor_get(env->store, node_namespace(n), n->name, out);
+	return actor_of(env, n->parent, out);
 }
 
 int
 entries_settle(const struct fs_env *env, struct node *n)
 {
 	struct entry *e, *old = atomic_load(&n->entry);
-	uint64_t version;
-	int err = parse(n->name, &version), current = 0;
+	int current = old != NULL ? is_current(env, n, old) : 0;
 
-	if (err == 0 && old != NULL)
-		current = is_current(old);
-	if (err != 0 || current != 0)
-		return err != 0 ? err : current < 0 ? current : 0;
+	if (current != 0)
+		return current < 0 ? current : 0;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return -ENOMEM;
-	err = actor_of(env, n->parent, &e->actor);
-	if (err != 0) {
-		free(e);
-		return err;
-	}
-	if (control_kind(n->control) == CONTROL_FROM)
-		err = find_from(env, e, version);
-	else
-		err = settle_event(env, e, version);
+	int err = find_actor(env, n, &e->actor);
+	if (err == 0)
+		err = settle(env, n, e);
 	e->older = old;
 	/* Another thread may have found the same meanwhile. */
 	if (err != 0 || !atomic_compare_exchange_strong(&n->entry, &old, e)) {
@@ -214,8 +310,8 @@ entries_stat(const struct node *n, uint64_t *size, int64_t *time_us)
 	struct head head;
 	int err;
 
-	if (control_kind(n->control) == CONTROL_EVENT) {
-		*size = e->size;
+	if (control_kind(n->control) != CONTROL_FROM) {
+		*size = control_kind(n->control) == CONTROL_EVENT ? e->size : e->at.size;
 		*time_us = e->time_us;
 		return 0;
 	}
@@ -247,14 +343,36 @@ entries_text(struct fs_env *env, const struct node *n, struct buf *out)
 	return err == 0 ? read_event(e->actor, &head, &p, out) : err;
 }
 
-struct actor *
-entries_from(const struct node *n, uint64_t *base, uint64_t *life)
+void
+entries_part(const struct node *n, struct entry_part *part)
 {
 	const struct entry *e = atomic_load(&n->entry);
 
-	*base = e->offset;
-	*life = e->life;
-	return e->actor;
+	*part = (struct entry_part){
+		.actor = e->actor,
+		.base = e->offset,
+		.life = e->life,
+		.past = control_kind(n->control) != CONTROL_FROM,
+		.end = e->at,
+	};
+}
+
+int
+entries_was_there(const struct fs_env *env, const struct node *time, const char *actor, const struct head *known)
+{
+	uint64_t seq = atomic_load(&time->entry)->seq;
+	struct actor *a;
+	struct head at;
+
+	/* What has been followed up to there is seen in the index, which never shows one that is gone. */
+	if (known->seq <= seq || known->life >= seq)
+		return known->seq <= seq;
+	int err = actor_get(env->store, node_namespace(time), actor, &a);
+	if (err != 0)
+		return err;
+	err = find_past(a, seq, &at);
+	actor_put(a);
+	return err == -ENOENT ? 0 : err < 0 ? err : 1;
 }
 
 struct event_list {

@@ -1,12 +1,16 @@
 /*
- * Numbered entries, in the control directories of an actor: `events/<N>`, the event with version N as a file of its
- * own, and `from/<N>`, the actor's file from the first event with version N or more on.
+ * Parts of an actor's file as files of their own: `events/<N>`, the event with version N; `from/<N>`, the file from the first event
+ * with version N or more on; `at/<time>`, the file as it was at an RFC 3339 time, in the actor's control directory, and for
+ * all actors of a namespace below `at/<time>/` in its own.
  *
  * Owns what is known of an entry's place in the actor's file, kept by the entry's node. Any thread may call.
  *
  * Which exist: events/<N> for each version of the actor, and no other. from/<N> for each N up to the latest version +
  * 1; where N is in a gap it begins with the next event, and at latest + 1 it is empty until there is one. What exists
  * never goes away or changes, but that a from/<N> grows as the actor does, and that all are gone when the actor is erased.
+ *
+ * Times are JetStream's (store_seq_at): what was stored up to a time is what every node finds there, for ever. A time that has not come
+ * does not exist, nor does an actor at a time before its first event. What has been erased since is gone from the past as well.
  */
 #ifndef AETHER_FS_ENTRIES_H
 #define AETHER_FS_ENTRIES_H
@@ -19,6 +23,9 @@
 /* Is that the name of an entry? Decimal digits without leading zeros, at most EVENT_VERSION_MAX. 0 or -EINVAL. */
 int entries_check_name(const char *name);
 
+/* Is that the name of a time? 0 or -EINVAL. */
+int entries_check_time(const char *name);
+
 /* Find an entry's place, unless its node has it already, in the actor's present life. Blocks. 0, -ENOENT, or -errno of the store. */
 int entries_settle(const struct fs_env *env, struct node *n);
 
@@ -29,9 +36,18 @@ int entries_stat(const struct node *n, uint64_t *size, int64_t *time_us);
 /* The content of an events/<N>. Blocks. 0 or -errno of the store. */
 int entries_text(struct fs_env *env, const struct node *n, struct buf *out);
 
-/* The actor of a from/<N> that was settled, as long as its node is counted, and the byte in the actor's file where it
- * begins, in that life of the actor. */
-struct actor *entries_from(const struct node *n, uint64_t *base, uint64_t *life);
+/* Which part of an actor's file an entry is that was settled: all but an events/<N>, and a time's directory. */
+struct entry_part {
+	struct actor *actor; /* as long as the entry's node is counted */
+	uint64_t base;       /* the byte in the actor's file where it begins */
+	uint64_t life;       /* of the actor */
+	bool past;           /* it ends where end says, and never grows */
+	struct head end;
+};
+void entries_part(const struct node *n, struct entry_part *part);
+
+/* Was the actor there at the time of that directory, which was settled? Blocks. 1, 0, or -errno of the store. */
+int entries_was_there(const struct fs_env *env, const struct node *time, const char *actor, const struct head *known);
 
 /* NULL is fine. */
 void entry_free(struct entry *e);

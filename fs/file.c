@@ -24,6 +24,7 @@ struct file {
 	struct node *node; /* counted */
 	struct actor *actor;
 	uint64_t base; /* the byte of the actor where reading begins */
+	bool past;         /* it ends where head says, whatever comes */
 	bool writing;      /* opened for it */
 	bool import;       /* created by this handle and written without O_APPEND */
 	struct append_chain chain; /* guarded by the actor */
@@ -119,28 +120,33 @@ file_open(struct fs_env *env, struct node *n, int flags, bool created, struct fi
 {
 	bool eventual = store_get_options(env->store)->eventual;
 	struct backend_status status;
-	struct actor *actor = NULL;
-	uint64_t life;
+	struct entry_part part = { 0 };
 	struct file *f;
 	int err = may_open(env, flags, created);
 
 	if (err == 0 && n->kind == NODE_ACTOR)
-		err = node_actor(env->nodes, n, &actor);
+		err = node_actor(env->nodes, n, &part.actor);
+	else if (err == 0)
+		entries_part(n, &part);
 	if (err != 0)
 		return err;
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
-	f->actor = n->kind == NODE_ACTOR ? actor : entries_from(n, &f->base, &life);
+	f->actor = part.actor;
+	f->base = part.base;
+	f->past = part.past;
 	if ((flags & O_ACCMODE) != O_WRONLY && !created) {
 		err = actor_head(f->actor, eventual ? INT64_MAX : 0, eventual, &f->head);
 		/* Where it begins was found in a life that is over. */
-		if (err == 0 && n->kind != NODE_ACTOR && f->head.life != life)
+		if (err == 0 && n->kind != NODE_ACTOR && f->head.life != part.life)
 			err = -ENOENT;
 		if (err != 0) {
 			free(f);
 			return err;
 		}
+		if (f->past)
+			f->head = part.end;
 		/* Programs take the size from fstat and read up to there. */
 		if (n->kind == NODE_ACTOR)
 			notify_opened(env->notify, n, &f->head);
@@ -195,7 +201,7 @@ head_for(struct file *f, uint64_t offset, uint64_t end, struct head *head)
 	known = f->known;
 	*head = f->head;
 	lock_give(&f->lock);
-	if (known && end <= head->size)
+	if (known && (end <= head->size || f->past))
 		return 0;
 	int err = actor_head(f->actor, ENV_ACTOR_AGE_NS, true, &now);
 	if (known && (err == -ENOENT || (err == 0 && now.life > head->life)))

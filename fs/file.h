@@ -43,7 +43,7 @@ void files_free(struct files *fs);
  * Open an actor that exists with the flags of open(2). For reading it is asked what the newest is, unless options are
  * eventual. Writing needs O_APPEND, except through the handle that created the actor: such writes must follow each
  * other without a gap from offset 0. Blocks. 0; -EPERM (O_TRUNC, or writing without O_APPEND), -EROFS, -ENOMEM, or as
- * actor_head. n is counted for the file's life. n may also be a from/<N> (entries.h), for reading only: its offsets are then from
+ * actor_head. n is counted for the file's life. n may also be what entries_part tells of, for reading only: its offsets are then from
  * where that begins.
  */
 int file_open(struct fs_env *env, struct node *n, int flags, bool created, struct file **out);

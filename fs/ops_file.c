@@ -35,7 +35,7 @@ file_of(const struct fs_env *env, const struct fuse_file_info *fi)
 static bool
 is_file(const struct node *n)
 {
-	return n->kind == NODE_ACTOR || control_kind(n->control) == CONTROL_FROM;
+	return n->kind == NODE_ACTOR || (control_is_entry(n->control) && control_kind(n->control) != CONTROL_EVENT);
 }
 
 static bool

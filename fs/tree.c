@@ -60,7 +60,7 @@ lookup_control(const struct fs_env *env, struct node *dir, const char *name, str
 		err = node_get(env->nodes, dir, NODE_CONTROL, e, name, &n);
 	if (err != 0)
 		return err;
-	if (control_kind(e) == CONTROL_EVENT || control_kind(e) == CONTROL_FROM)
+	if (control_is_entry(e))
 		err = entries_settle(env, n);
 	if (err != 0)
 		node_put(env->nodes, n, 1);

@@ -218,6 +218,13 @@ struct backend_ops {
 	 */
 	void (*names_listen)(struct backend *, void (*changed)(void *arg), void *arg);
 
+	/*
+	 * *seq: of the last of what was stored in the namespace up to a time (Unix nanoseconds, by the clock of whoever stores; that time
+	 * belongs to it); 0: nothing. Never another for the same time, as long as the namespace is there: -EAGAIN for a time that is not
+	 * over yet, with in how many nanoseconds it will be in *wait_ns. Blocks.
+	 */
+	int (*seq_at)(struct backend *, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns);
+
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
 
 	/* These four never block on the network. */

@@ -193,17 +193,17 @@ get_date(struct text *t, int64_t *days)
 	return true;
 }
 
-/* The digits after the seconds, if there are any, in microseconds. */
+/* The digits after the seconds, if there are any, in nanoseconds. */
 static bool
-get_fraction(struct text *t, int64_t *micros)
+get_fraction(struct text *t, int64_t *nanos)
 {
-	*micros = 0;
+	*nanos = 0;
 	if (!get_char(t, '.'))
 		return true;
 	if (t->p == t->end || !is_digit(*t->p))
 		return false;
-	for (int64_t unit = US_PER_SEC / 10; t->p < t->end && is_digit(*t->p); t->p++, unit /= 10)
-		*micros += (*t->p - '0') * unit;
+	for (int64_t unit = NS_PER_SEC / 10; t->p < t->end && is_digit(*t->p); t->p++, unit /= 10)
+		*nanos += (*t->p - '0') * unit;
 	return true;
 }
 
@@ -224,11 +224,11 @@ get_offset(struct text *t, int *offset_min)
 	return true;
 }
 
-int
-clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us)
+static int
+parse_rfc3339(const char *text, size_t len, int64_t *seconds, int64_t *nanos)
 {
 	struct text t = { text, text + len };
-	int64_t days, micros;
+	int64_t days;
 	int hour, minute, second, offset_min;
 
 	if (!get_date(&t, &days) || !(get_char(&t, 'T') || get_char(&t, 't')))
@@ -236,15 +236,38 @@ clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us)
 	if (!get_digits(&t, 2, 0, 23, &hour) || !get_char(&t, ':') || !get_digits(&t, 2, 0, 59, &minute) ||
 	    !get_char(&t, ':') || !get_digits(&t, 2, 0, 60, &second))
 		return -EINVAL;
-	if (!get_fraction(&t, &micros) || !get_offset(&t, &offset_min) || t.p != t.end)
+	if (!get_fraction(&t, nanos) || !get_offset(&t, &offset_min) || t.p != t.end)
 		return -EINVAL;
 
 	int64_t utc_min = days * (SEC_PER_DAY / 60) + hour * 60 + minute - offset_min;
 	/* Leap seconds end a day of UTC, wherever they are told. */
 	if (second == 60 && (utc_min + 1) % (SEC_PER_DAY / 60) != 0)
 		return -EINVAL;
-	if (wall_us != NULL)
-		*wall_us = (utc_min * 60 + second) * US_PER_SEC + micros;
+	*seconds = utc_min * 60 + second;
+	return 0;
+}
+
+int
+clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us)
+{
+	int64_t seconds, nanos;
+	int err = parse_rfc3339(text, len, &seconds, &nanos);
+
+	if (err == 0 && wall_us != NULL)
+		*wall_us = seconds * US_PER_SEC + nanos / (NS_PER_SEC / US_PER_SEC);
+	return err;
+}
+
+int
+clock_parse_rfc3339_ns(const char *text, size_t len, int64_t *wall_ns)
+{
+	int64_t seconds, nanos;
+	int err = parse_rfc3339(text, len, &seconds, &nanos);
+
+	if (err != 0)
+		return err;
+	if (__builtin_mul_overflow(seconds, NS_PER_SEC, wall_ns) || __builtin_add_overflow(*wall_ns, nanos, wall_ns))
+		*wall_ns = seconds < 0 ? INT64_MIN : INT64_MAX;
 	return 0;
 }
 

@@ -53,6 +53,9 @@ void clock_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN + 1]);
  */
 int clock_parse_rfc3339(const char *text, size_t len, int64_t *wall_us);
 
+/* The same in nanoseconds. A time that is out of range, before 1677 or after 2262, is the first or last in range. */
+int clock_parse_rfc3339_ns(const char *text, size_t len, int64_t *wall_ns);
+
 /*
  * A version 7 UUID (RFC 9562): 48 bits of Unix milliseconds, then random bits, lower-case hex with a NUL.
  * The 12 bits after the version carry the fraction of the millisecond (RFC 9562 section 6.2, method 3).

@@ -424,6 +424,7 @@ static const struct backend_ops jetstream_ops = {
 	.ns_info = js_ns_info,
 	.ns_set = js_ns_set,
 	.ns_list = js_ns_list,
+	.seq_at = js_seq_at,
 	.watch = js_watch,
 	.watch_stop = js_watch_stop,
 	.follow = js_follow,

@@ -145,6 +145,26 @@ find_record(struct actor *a, enum head_key key, uint64_t value, struct head *lo,
 }
 
 int
+actor_head_at(struct actor *a, const struct head *head, uint64_t seq, struct head *at)
+{
+	struct store *store = a->store;
+	struct search s = { .actor = a, .lo = head_of_life(head->life) };
+	struct backend_get g = { .kind = GET_NEXT, .seq = seq + 1 };
+
+	*at = seq <= head->life ? s.lo : *head;
+	if (seq <= head->life || seq >= head->seq)
+		return 0;
+	int err = wait_get_sure(store->backend, store->clock, actor_full_name(a), g, store_deadline(store), &s.best);
+	const struct record *r = &s.best.record;
+	if (err == -ENOENT || (err == 0 && (r->seq > head->seq || r->life != head->life)))
+		err = broken(&s, "a record is missing");
+	if (err == 0)
+		err = verify(&s, at);
+	owned_record_free(&s.best);
+	return err;
+}
+
+int
 actor_locate(struct actor *a, const struct head *head, enum head_key key, uint64_t value, struct event_place *p)
 {
 	struct head lo = head_of_life(head->life), hi = *head;

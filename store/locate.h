@@ -22,4 +22,11 @@
  */
 int actor_locate(struct actor *a, const struct head *head, enum head_key key, uint64_t value, struct event_place *p);
 
+/*
+ * The head that the actor had when a sequence was the last of its namespace: that behind its last record up to there. head is what
+ * actor_head said; *at is head itself where nothing came later, and the beginning of the life where there was no record yet. Two gets. Blocks.
+ * 0, -EIO (the chain does not hold there, after a log line), or as actor_read.
+ */
+int actor_head_at(struct actor *a, const struct head *head, uint64_t seq, struct head *at);
+
 #endif

@@ -96,7 +96,7 @@ add_id_locked(struct mem_actor *actor, const char *msg_id, uint64_t seq)
 }
 
 static int
-add_place_locked(struct mem_ns *ns, struct mem_actor *actor)
+add_place_locked(struct mem_ns *ns, struct mem_actor *actor, int64_t now_us)
 {
 	if (ns->info.last_seq == ns->places_cap) {
 		size_t cap = ns->places_cap == 0 ? 16 : ns->places_cap * 2;
@@ -106,7 +106,9 @@ add_place_locked(struct mem_ns *ns, struct mem_actor *actor)
 		ns->places = places;
 		ns->places_cap = cap;
 	}
-	ns->places[ns->info.last_seq] = (struct mem_place){ actor, actor->purged + actor->count };
+	int64_t before_us = ns->info.last_seq > 0 ? ns->places[ns->info.last_seq - 1].at_us : INT64_MIN;
+	ns->places[ns->info.last_seq] =
+	    (struct mem_place){ actor, actor->purged + actor->count, now_us > before_us ? now_us : before_us };
 	return 0;
 }
 
@@ -127,7 +129,7 @@ store_record_locked(struct memory *m, struct mem_ns *ns, const char *name, const
 		actor->cap = cap;
 	}
 	char *payload = malloc(r->payload.len + 1);
-	if (payload == NULL || add_place_locked(ns, actor) != 0 || add_id_locked(actor, msg_id, ns->info.last_seq + 1) != 0) {
+	if (payload == NULL || add_place_locked(ns, actor, clock_wall(m->clock)) != 0 || add_id_locked(actor, msg_id, ns->info.last_seq + 1) != 0) {
 		free(payload);
 		return -ENOMEM;
 	}
@@ -522,6 +524,32 @@ memory_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 }
 
 static int
+memory_seq_at(struct backend *b, const char *name, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns)
+{
+	struct memory *m = container_of(b, struct memory, base);
+	int64_t us = time_ns / 1000, now_us = clock_wall(m->clock);
+
+	(void)deadline_ns;
+	if (us >= now_us) {
+		*wait_ns = time_ns - now_us * 1000 + 1000;
+		return -EAGAIN;
+	}
+	lock_take(&m->lock);
+	const struct mem_ns *ns = memory_find_ns_locked(m, name);
+	uint64_t lo = 0, hi = ns != NULL ? ns->info.last_seq : 0;
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2;
+		if (ns->places[mid].at_us <= us)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*seq = lo;
+	lock_give(&m->lock);
+	return ns != NULL ? 0 : -ENOENT;
+}
+
+static int
 memory_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *limits)
 {
 	struct memory *m = container_of(b, struct memory, base);
@@ -584,6 +612,7 @@ static const struct backend_ops memory_ops = {
 	.ns_info = memory_ns_info,
 	.ns_set = memory_ns_set,
 	.ns_list = memory_ns_list,
+	.seq_at = memory_seq_at,
 	.watch = memory_watch,
 	.watch_stop = memory_watch_stop,
 	.follow = memory_follow,

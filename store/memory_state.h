@@ -27,6 +27,7 @@ struct mem_actor {
 struct mem_place {
 	struct mem_actor *actor;
 	size_t index; /* among all records that the actor ever had */
+	int64_t at_us; /* when it was stored; never less than that of the one before */
 };
 
 /* A payload that was taken away while somebody may have been looking at it. */

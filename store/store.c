@@ -13,6 +13,8 @@
 #include "state.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
+/* A time that is over in so long counts as one that has come. */
+#define SEQ_AT_WAIT_NS (150 * NS_PER_MS)
 #define SILENT_ATTEMPT_NS (50 * NS_PER_MS)
 
 struct known_ns {
@@ -327,6 +329,23 @@ store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok
 		err = 0;
 	}
 	return err;
+}
+
+int
+store_seq_at(struct store *s, const char *ns, int64_t time_ns, uint64_t *seq)
+{
+	struct attempt at = attempt_begin(s);
+	int64_t wait_ns = 0;
+	int err;
+
+	do {
+		err = s->backend->ops->seq_at(s->backend, ns, time_ns, at.deadline_ns, seq, &wait_ns);
+		if (err == -EAGAIN && wait_ns <= SEQ_AT_WAIT_NS) {
+			wait_moment(s->backend, clock_mono(s->clock) + wait_ns);
+			err = s->backend->ops->seq_at(s->backend, ns, time_ns, at.deadline_ns, seq, &wait_ns);
+		}
+	} while (attempt_again(&at, &err));
+	return err == -EAGAIN ? -ENOENT : err;
 }
 
 int

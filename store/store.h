@@ -77,6 +77,13 @@ int store_ns_set(struct store *s, const char *ns, const struct ns_attr *attr);
 int store_ns_info(struct store *s, const char *ns, int64_t max_age_ns, bool stale_ok, struct ns_info *info);
 int store_ns_list(struct store *s, backend_name_fn fn, void *arg);
 
+/*
+ * The sequence of the last of what was stored in a namespace up to a time (Unix nanoseconds, by JetStream's clock; what was stored at that
+ * time belongs to it); 0: nothing. It stays so for ever. Waits where the time is as good as now. Blocks. -ENOENT: the time has not come, or no such
+ * namespace.
+ */
+int store_seq_at(struct store *s, const char *ns, int64_t time_ns, uint64_t *seq);
+
 /* Blocks; limits at most a second old, or older while NATS is away. */
 int store_limits(struct store *s, struct backend_limits *limits);
 void store_status(struct store *s, struct backend_status *status);

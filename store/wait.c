@@ -67,7 +67,7 @@ wait_attempt_deadline(const struct clock *clock, int64_t deadline_ns)
 }
 
 static void
-on_connected(void *arg)
+wake(void *arg)
 {
 	waiter_done(arg, 0);
 }
@@ -81,16 +81,26 @@ wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns, un
 		return -ETIMEDOUT;
 	struct waiter w = { .done = false };
 	waiter_init(&w);
-	if (!b->ops->wait(b, deadline_ns, on_connected, &w)) {
+	if (!b->ops->wait(b, deadline_ns, wake, &w)) {
 		waiter_wait(&w);
 		return clock_mono(clock) >= deadline_ns ? -ETIMEDOUT : 0;
 	}
 	/* Connected, but JetStream does not answer yet; nothing tells when it will. */
 	int64_t at = now + wait_backoff_ns((*tries)++);
 	at = at < deadline_ns ? at : deadline_ns;
-	b->ops->after(b, at, on_connected, &w);
+	b->ops->after(b, at, wake, &w);
 	waiter_wait(&w);
 	return 0;
+}
+
+void
+wait_moment(struct backend *b, int64_t at_ns)
+{
+	struct waiter w = { .done = false };
+
+	waiter_init(&w);
+	b->ops->after(b, at_ns, wake, &w);
+	waiter_wait(&w);
 }
 
 static int

@@ -29,6 +29,9 @@ void owned_record_free(struct owned_record *r);
  */
 int wait_retry(struct backend *b, const struct clock *clock, int64_t deadline_ns, unsigned *tries);
 
+/* Block until that time of the monotonic clock. */
+void wait_moment(struct backend *b, int64_t at_ns);
+
 /* Get a record, trying again until deadline_ns while NATS is away. *out is replaced. 0 or as backend.h says, but never -ENOTCONN. */
 int wait_get(struct backend *b, const struct clock *clock, struct actor_name name, struct backend_get g, int64_t deadline_ns,
     struct owned_record *out);

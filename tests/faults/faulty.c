@@ -396,6 +396,14 @@ faulty_ns_list(struct backend *b, int64_t deadline_ns, backend_name_fn fn, void 
 }
 
 static int
+faulty_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	return inner->ops->seq_at(inner, ns, time_ns, deadline_ns, seq, wait_ns);
+}
+
+static int
 faulty_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *limits)
 {
 	struct backend *inner = faulty_of(b)->inner;
@@ -561,6 +569,7 @@ static const struct backend_ops faulty_ops = {
 	.ns_create = faulty_ns_create,
 	.ns_remove = faulty_ns_remove,
 	.ns_info = faulty_ns_info,
+	.seq_at = faulty_seq_at,
 	.ns_set = faulty_ns_set,
 	.ns_list = faulty_ns_list,
 	.watch = faulty_watch,

@@ -281,8 +281,8 @@ TEST(no_namespace_no_append)
 
 	REQUIRE(node_open(&n));
 	REQUIRE(actor_get(n.store, "there-is-none", "a", &a) == 0);
-	CHECK_EQ_INT(append(a, "x").err, -ENOENT);
-	CHECK_EQ_INT(append(a, "").err, -ENOENT);
+	CHECK_EQ_INT(append_refused(a, "x"), -ENOENT);
+	CHECK_EQ_INT(append_refused(a, ""), -ENOENT);
 	actor_put(a);
 	node_close(&n);
 }

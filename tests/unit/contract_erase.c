@@ -485,8 +485,8 @@ TEST(a_namespace_of_tombstones_is_empty)
 		CHECK_EQ_INT(store_ns_info(other.store, n.ns, 0, false, &again), -ENOENT);
 		CHECK_EQ_INT(store_ns_set(other.store, n.ns, &attr), -ENOENT);
 		CHECK(!is_listed(other.store, n.ns));
-		CHECK_EQ_INT(append(n.a, "x").err, -ENOENT);
-		CHECK_EQ_INT(append(other.a, "x").err, -ENOENT);
+		CHECK_EQ_INT(append_refused(n.a, "x"), -ENOENT);
+		CHECK_EQ_INT(append_refused(other.a, "x"), -ENOENT);
 		CHECK_EQ_INT(store_ns_create(other.store, n.ns, &(struct ns_attr){ .mode = 0700 }), 0);
 		CHECK_EQ_INT(store_ns_create(n.store, n.ns, &attr), -EEXIST);
 		CHECK(is_listed(n.store, n.ns));

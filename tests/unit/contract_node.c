@@ -168,6 +168,17 @@ start(struct actor *a, const char *data, size_t size, bool cancelled)
 	return p;
 }
 
+int
+append_refused(struct actor *a, const char *lines)
+{
+	int err;
+
+	do
+		err = append(a, lines).err;
+	while (err == -ETIMEDOUT && contract_subject()->flaky);
+	return err;
+}
+
 struct pending *
 append_start(struct actor *a, const char *lines)
 {

@@ -36,6 +36,9 @@ struct outcome {
 struct outcome append_bytes(struct actor *a, const char *data, size_t size);
 struct outcome append(struct actor *a, const char *lines);
 
+/* The error of one that cannot succeed. Where answers get lost it may stay unknown what became of it, and it is tried again. */
+int append_refused(struct actor *a, const char *lines);
+
 /* An append that is waited for later. */
 struct pending;
 struct pending *append_start(struct actor *a, const char *lines); /* lines are copied */
@@ -91,6 +94,8 @@ extern const struct check_test contract_forward_tests[];
 extern const size_t contract_forward_count;
 extern const struct check_test contract_read_tests[];
 extern const size_t contract_read_count;
+extern const struct check_test contract_past_tests[];
+extern const size_t contract_past_count;
 extern const struct check_test contract_broken_tests[];
 extern const size_t contract_broken_count;
 extern const struct check_test contract_ns_tests[];

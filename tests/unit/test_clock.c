@@ -76,6 +76,29 @@ TEST(parses_times)
 	CHECK_EQ_INT(clock_parse_rfc3339("2026-11-23T05:27:33Z", 20, NULL), 0);
 }
 
+TEST(parses_nanoseconds)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} cases[] = {
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "1970-01-01T00:00:01.000000001Z", 1000000001 },
+		{ "1970-01-01T00:00:00.1234567899Z", 123456789 },
+		{ "1969-12-31T23:59:59.999999999Z", -1 },
+		{ "2026-11-23T05:27:33.5+01:00", 1795408053500000000 },
+		{ "9999-12-31T23:59:59Z", INT64_MAX },
+		{ "0000-01-01T00:00:00.5Z", INT64_MIN },
+	};
+	int64_t ns;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_EQ_INT(clock_parse_rfc3339_ns(cases[i].text, strlen(cases[i].text), &ns), 0);
+		CHECK_EQ_INT(ns, cases[i].ns);
+	}
+	CHECK_EQ_INT(clock_parse_rfc3339_ns("1970-01-01", 10, &ns), -EINVAL);
+}
+
 TEST(refuses_what_is_no_time)
 {
 	static const char *const cases[] = { "", "2026", "2026-11-23", "2026-11-23 05:27:33Z", "2026-11-23T05:27:33",
@@ -168,5 +191,5 @@ TEST(reads_the_machine)
 	CHECK(zeros < 100);
 }
 
-TESTS(T(formats_times), T(parses_times), T(refuses_what_is_no_time), T(reads_back_what_it_writes), T(makes_uuids),
+TESTS(T(formats_times), T(parses_times), T(parses_nanoseconds), T(refuses_what_is_no_time), T(reads_back_what_it_writes), T(makes_uuids),
     T(orders_uuids_by_time), T(orders_uuids_of_one_moment), T(reads_the_machine))
