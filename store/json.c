@@ -482,6 +482,14 @@ json_compact_object(struct span text, int depth)
 }
 
 const char *
+json_compact_value(struct span text)
+{
+	struct scan s = { .text = text.p, .end = text.p + text.len };
+
+	return scan_value(&s, text.p, 0);
+}
+
+const char *
 json_plain_end(struct span text)
 {
 	return after_plain(text.p, text.p + text.len, text.p);
@@ -529,8 +537,9 @@ unescape_letter(char letter)
 	}
 }
 
-ssize_t
-json_unescape(struct span raw, char *out)
+/* lowest: the least character that an escape may stand for. */
+static ssize_t
+unescape(struct span raw, char *out, int lowest)
 {
 	const char *p = raw.p;
 	const char *end = raw.p + raw.len;
@@ -549,8 +558,8 @@ json_unescape(struct span raw, char *out)
 		if (n == 2) {
 			*to++ = unescape_letter(p[1]);
 		} else {
-			int unit = n == 0 ? 0 : hex4(p + 2, end);
-			if (unit <= 0)
+			int unit = n == 0 ? -1 : hex4(p + 2, end);
+			if (unit < lowest)
 				return -EINVAL;
 			uint32_t c = (uint32_t)unit;
 			if (n == 12)
@@ -560,6 +569,18 @@ json_unescape(struct span raw, char *out)
 		p += n;
 	}
 	return to - out;
+}
+
+ssize_t
+json_unescape(struct span raw, char *out)
+{
+	return unescape(raw, out, 1);
+}
+
+ssize_t
+json_unescape_any(struct span raw, char *out)
+{
+	return unescape(raw, out, 0);
 }
 
 /* The letter that stands after a backslash for c, or 0 if c has none. */

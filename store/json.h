@@ -45,6 +45,9 @@ int json_object(struct span text, struct arena *arena, json_member_fn fn, void *
  */
 const char *json_compact_object(struct span text, int depth);
 
+/* Likewise the end of the value of any kind that text, at least one byte, begins with. The value counts as in none. */
+const char *json_compact_value(struct span text);
+
 /* The first byte of text that cannot stand for itself in a JSON string (quote, backslash, control character), or its end. */
 const char *json_plain_end(struct span text);
 
@@ -53,6 +56,9 @@ const char *json_plain_end(struct span text);
  * bytes. Returns the length, or -EINVAL for an escaped NUL (\u0000), which no name or id here can hold.
  */
 ssize_t json_unescape(struct span raw, char *out);
+
+/* The same for text that is neither: an escaped NUL becomes a byte of zero. */
+ssize_t json_unescape_any(struct span raw, char *out);
 
 /* Append text as a JSON string with quotes. Escapes only what RFC 8259 requires: \" \\ \b \f \n \r \t and \u00xx. */
 void json_put_string(struct buf *out, struct span text);

@@ -240,6 +240,47 @@ TEST(unescapes)
 	CHECK_EQ_INT(json_unescape(SPAN("\\uffff"), out), 3);
 }
 
+TEST(unescapes_nul_where_it_may)
+{
+	static const char raw[] = "a\\u0000\\u00e9\\u0000";
+	char out[sizeof(raw)];
+
+	ssize_t n = json_unescape_any(SPAN(raw), out);
+	CHECK_EQ_MEM(out, (size_t)n, "a\0\xc3\xa9\0", 5);
+	CHECK_EQ_INT(json_unescape_any(SPAN("\\ud800"), out), -EINVAL);
+}
+
+/* How much of text the value takes that it begins with, or -1; from memory of exactly its size. */
+static ssize_t
+value_len(const char *text)
+{
+	size_t len = strlen(text);
+	char *exact = malloc(len);
+
+	memcpy(exact, text, len);
+	const char *end = json_compact_value((struct span){ exact, len });
+	ssize_t n = end != NULL ? end - exact : -1;
+	free(exact);
+	return n;
+}
+
+TEST(finds_the_end_of_a_value)
+{
+	static const char *const values[] = { "{}", "[]", "{\"a\":[1,{\"b\":\"}\"}]}", "\"\"", "\"a\\\"]\\\\\"", "0",
+		"-1.50e+3", "12345678901234567890", "true", "false", "null" };
+	static const char *const refused[] = { "}", ",", "nul", "{\"a\": 1}", "[1 ]", " 1", "\"a", "[1", "-", "1.", "1e" };
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		for (size_t k = 0; k < 3; k++) {
+			static const char *const behind[] = { "", ",\"x\":1}", "}x" };
+			char text[64];
+			snprintf(text, sizeof(text), "%s%s", values[i], behind[k]);
+			CHECK_EQ_INT(value_len(text), (ssize_t)strlen(values[i]));
+		}
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		CHECK_EQ_INT(value_len(refused[i]), -1);
+}
+
 TEST(escapes)
 {
 	struct buf b = { 0 };
@@ -271,4 +312,4 @@ TEST(escapes_reversibly)
 
 TESTS(T(drops_white_space_only), T(keeps_numbers), T(keeps_strings), T(refuses_what_is_no_object),
     T(refuses_other_values), T(agrees_with_cjson), T(finds_special_bytes_anywhere), T(bounds_depth), T(shows_members),
-    T(unescapes), T(escapes), T(escapes_reversibly))
+    T(unescapes), T(unescapes_nul_where_it_may), T(finds_the_end_of_a_value), T(escapes), T(escapes_reversibly))
