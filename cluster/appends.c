@@ -13,6 +13,7 @@
 #include "../store/json.h"
 #include "../store/name.h"
 #include "appends_state.h"
+#include "message.h"
 
 /* What a request costs besides its bytes. */
 #define REQUEST_COST 1024
@@ -167,21 +168,6 @@ take_headers(struct job *j)
 	return header(j->msg, HANDED_SINCE)[0] != '\0' && header(j->msg, HANDED_LIFE)[0] != '\0';
 }
 
-/* The last two tokens of the subject, as names. */
-static int
-take_names(const char *subject, struct buf *ns, struct buf *actor)
-{
-	const char *last = strrchr(subject, '.'), *before = last;
-
-	while (before != NULL && before > subject && before[-1] != '.')
-		before--;
-	if (last == NULL || before == subject)
-		return -EINVAL;
-	if (name_decode(ns, (struct span){ before, (size_t)(last - before) }) != 0 || name_decode(actor, span_of(last + 1)) != 0)
-		return -EINVAL;
-	return buf_text(ns) == NULL || buf_text(actor) == NULL ? -ENOMEM : 0;
-}
-
 static void
 keep(struct appends *a, const char *ns, const char *actor, struct actor *is)
 {
@@ -248,7 +234,7 @@ static void
 serve(struct appends *a, natsMsg *msg, bool handed)
 {
 	struct buf ns = { 0 }, actor = { 0 };
-	int err = take_names(natsMsg_GetSubject(msg), &ns, &actor);
+	int err = message_names(natsMsg_GetSubject(msg), &ns, &actor);
 	const char *reply = natsMsg_GetReply(msg);
 
 	if (reply != NULL && !cluster_may_answer(a->cluster, reply)) {

@@ -183,3 +183,17 @@ handed_decode(struct span text, struct handed *h)
 	    &at->seq, &at->version, &at->count, &at->size, &at->sum, &at->time_us, &at->life);
 	return n == 8 ? 0 : -EINVAL;
 }
+
+int
+message_names(const char *subject, struct buf *ns, struct buf *actor)
+{
+	const char *last = strrchr(subject, '.'), *before = last;
+
+	while (before != NULL && before > subject && before[-1] != '.')
+		before--;
+	if (last == NULL || before == subject)
+		return -EINVAL;
+	if (name_decode(ns, (struct span){ before, (size_t)(last - before) }) != 0 || name_decode(actor, span_of(last + 1)) != 0)
+		return -EINVAL;
+	return buf_text(ns) == NULL || buf_text(actor) == NULL ? -ENOMEM : 0;
+}

@@ -65,4 +65,7 @@ int handed_decode(struct span text, struct handed *h);
 void lease_encode(const struct lease *l, struct buf *out);
 int lease_decode(struct span text, struct lease *l);
 
+/* The last two tokens of a subject, as names, which are NUL-terminated then: a namespace's and an actor's. 0, -EINVAL, -ENOMEM. */
+int message_names(const char *subject, struct buf *ns, struct buf *actor);
+
 #endif

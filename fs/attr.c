@@ -57,6 +57,18 @@ of_root(const struct fs_env *env, struct stat *st)
 	set_times(st, atomic_load(&env->root_changed_us));
 }
 
+/* Who may append to the actors of the namespace may write what belongs to them. */
+static int
+as_actors(const struct fs_env *env, const char *ns, struct stat *st)
+{
+	struct ns_info info;
+	int err = store_ns_info(env->store, ns, ENV_NAMESPACE_AGE_NS, true, &info);
+
+	st->st_mode = S_IFREG | (info.attr.mode & ACTOR_BITS);
+	set_owner(env, st, info.attr.uid, info.attr.gid);
+	return err;
+}
+
 static int
 of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 {
@@ -74,7 +86,7 @@ of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 	st->st_gid = env->options.set_gid ? env->options.gid : env->gid;
 	set_size(st, size);
 	set_times(st, changed_us);
-	return 0;
+	return control_takes(n->control) ? as_actors(env, node_namespace(n), st) : 0;
 }
 
 static void
@@ -288,6 +300,9 @@ attr_set(const struct fs_env *env, struct node *n, const struct stat *want, int 
 
 	if (env->options.read_only)
 		return -EROFS;
+	/* What is written to it takes the place of what was there in any case. */
+	if (n->kind == NODE_CONTROL && control_takes(n->control) && !(to_set & who) && (!(to_set & FUSE_SET_ATTR_SIZE) || want->st_size == 0))
+		return attr_get(env, n, a);
 	if (atime || mtime || (to_set & FUSE_SET_ATTR_SIZE))
 		return -EPERM;
 	if (n->kind == NODE_CONTROL || ((to_set & who) && n->kind != NODE_NAMESPACE))

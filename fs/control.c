@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../store/name.h"
+#include "../store/snapshot.h"
 #include "bridge.h"
 #include "cluster_files.h"
 #include "entries.h"
@@ -19,6 +20,8 @@ struct control_entry {
 	enum control_kind kind;
 	/* A file: its text. */
 	int (*text)(struct fs_env *env, const struct node *n, struct buf *out);
+	/* One that may be written: what to do with it. */
+	int (*save)(struct fs_env *env, const struct node *n, struct span text);
 	/* A directory with fixed children. */
 	const struct control_entry *children;
 	size_t child_count;
@@ -111,6 +114,7 @@ text_status(struct fs_env *env, const struct node *n, struct buf *out)
 	cJSON_AddStringToObject(status, "store", store_backend_name(env->store));
 	put_nats(status, env, &nats);
 	put_live(status, env);
+	cJSON_AddNumberToObject(status, "snapshotsTaken", (double)snapshots_taken(env->store));
 	cJSON_AddStringToObject(status, "consistency", options->eventual ? "eventual" : "close-to-open");
 	cJSON_AddStringToObject(status, "commit", env->options.commit_async ? "async" : "sync");
 	cJSON_AddNumberToObject(status, "timeoutSeconds", (double)options->timeout_ns / NS_PER_SEC);
@@ -147,6 +151,55 @@ text_actor_version(struct fs_env *env, const struct node *n, struct buf *out)
 		return err;
 	buf_printf(out, "%" PRIu64 "\n", head.version);
 	return 0;
+}
+
+static int
+actor_of(const struct fs_env *env, const struct node *n, struct actor **out)
+{
+	return actor_get(env->store, node_namespace(n), n->parent->name, out);
+}
+
+/* <namespace>/.aether/actors/<actor>/state */
+static int
+text_actor_state(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	struct actor *a;
+	int err = actor_of(env, n, &a);
+
+	if (err != 0)
+		return err;
+	err = snapshot_state(a, out);
+	actor_put(a);
+	return err;
+}
+
+/* <namespace>/.aether/actors/<actor>/snapshot: empty if there is none. */
+static int
+text_actor_snapshot(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	struct actor *a;
+	int err = actor_of(env, n, &a);
+
+	if (err != 0)
+		return err;
+	err = snapshot_load(a, out);
+	if (err == -ENOENT)
+		err = actor_head(a, 0, false, &(struct head){ 0 });
+	actor_put(a);
+	return err;
+}
+
+static int
+save_actor_snapshot(struct fs_env *env, const struct node *n, struct span text)
+{
+	struct actor *a;
+	int err = actor_of(env, n, &a);
+
+	if (err != 0)
+		return err;
+	err = snapshot_save(a, text);
+	actor_put(a);
+	return err;
 }
 
 static int
@@ -191,6 +244,8 @@ static const struct control_entry at_member = { .kind = CONTROL_AT, .mode = S_IF
 
 static const struct control_entry actor_entries[] = {
 	FILE_ENTRY("version", text_actor_version),
+	FILE_ENTRY("state", text_actor_state),
+	{ .name = "snapshot", .mode = S_IFREG | 0644, .text = text_actor_snapshot, .save = save_actor_snapshot },
 	FILE_ENTRY("shard", cluster_text_actor_shard),
 	FILE_ENTRY("owner", cluster_text_actor_owner),
 	{ .name = "events",
@@ -355,4 +410,16 @@ control_text(struct fs_env *env, const struct node *file, struct buf *out)
 		return -EISDIR;
 	int err = file->control->text(env, file, out);
 	return err == 0 && out->failed ? -ENOMEM : err;
+}
+
+bool
+control_takes(const struct control_entry *e)
+{
+	return e->save != NULL;
+}
+
+int
+control_save(struct fs_env *env, const struct node *file, struct span text)
+{
+	return file->control->save(env, file, text);
 }

@@ -52,6 +52,13 @@ typedef int (*control_name_fn)(void *arg, const char *name, mode_t mode);
 /* The names in a control directory but CONTROL_EVENTS and one of actors. May block. 0, -errno of the store, or what fn returned. */
 int control_list(const struct fs_env *env, const struct node *dir, control_name_fn fn, void *arg);
 
+/* Does it take what is written to it, one document at a time (doc_file.h)? */
+bool control_takes(const struct control_entry *e);
+
+/* Save a document, whole: a JSON object by its braces, not looked at further. May block. 0, -EINVAL (no such document, the reason is logged), or
+ * -errno of the store. */
+int control_save(struct fs_env *env, const struct node *file, struct span text);
+
 /* The text that a control file has now, if it has one that is made when it is opened, into out (empty). May block. 0, -EISDIR, -ENOMEM, or -errno of the store. */
 int control_text(struct fs_env *env, const struct node *file, struct buf *out);
 

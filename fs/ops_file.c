@@ -8,6 +8,7 @@
 
 #include "../store/table.h"
 #include "control.h"
+#include "doc_file.h"
 #include "feed_file.h"
 #include "ops_bridge.h"
 
@@ -54,6 +55,7 @@ feed_of(const struct fs_env *env, const struct fuse_file_info *fi)
 struct control_file {
 	struct handle handle;
 	struct buf text;
+	struct doc_file doc; /* what is written to it, if it takes anything */
 };
 
 static struct control_file *
@@ -90,6 +92,7 @@ free_control(struct handle *h)
 	struct control_file *c = container_of(h, struct control_file, handle);
 
 	buf_free(&c->text);
+	doc_file_destroy(&c->doc);
 	free(c);
 }
 
@@ -102,7 +105,8 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
-	err = control_text(env, n, &c->text);
+	doc_file_init(&c->doc);
+	err = (fi->flags & O_ACCMODE) != O_WRONLY ? control_text(env, n, &c->text) : 0;
 	if (err != 0) {
 		free_control(&c->handle);
 		return err;
@@ -111,7 +115,7 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 	handles_add(&env->handles, &c->handle);
 	ops_set_handle(env, fi, c);
 	fi->direct_io = 1;
-	fi->noflush = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 	return 0;
 }
 
@@ -162,7 +166,9 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (is_file(n) && (n->kind == NODE_ACTOR || !writing))
 		err = open_file(ops_env(req), n, fi);
-	else if (!writing)
+	else if (!is_file(n) && writing && control_takes(n->control) && ops_env(req)->options.read_only)
+		err = -EROFS;
+	else if (!is_file(n) && (!writing || control_takes(n->control)))
 		err = open_control(ops_env(req), n, fi);
 	if (err != 0) {
 		ops_reply_node_error(req, err);
@@ -278,11 +284,19 @@ later_new(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind kin
 void
 ops_file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi)
 {
+	struct node *n = ops_node(req, ino);
 	struct later *l;
 
-	(void)ino;
 	if (size == 0) {
 		fuse_reply_write(req, 0);
+		return;
+	}
+	if (!is_file(n)) {
+		int err = doc_file_write(ops_env(req), n, &control_of(ops_env(req), fi)->doc, data, size);
+		if (err != 0)
+			ops_reply_error(req, err);
+		else
+			fuse_reply_write(req, size);
 		return;
 	}
 	l = later_new(req, fi, FILE_WRITE, data, size);
@@ -314,8 +328,14 @@ submit_empty(fuse_req_t req, const struct fuse_file_info *fi, enum file_op_kind 
 void
 ops_file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (is_file(ops_node(req, ino)) && !ops_bridge_handle(fi))
+	struct node *n = ops_node(req, ino);
+
+	if (ops_bridge_handle(fi))
+		fuse_reply_err(req, 0);
+	else if (is_file(n))
 		submit_empty(req, fi, FILE_FLUSH);
+	else if (control_takes(n->control))
+		ops_reply_error(req, doc_file_flush(ops_env(req), n, &control_of(ops_env(req), fi)->doc));
 	else
 		fuse_reply_err(req, 0);
 }

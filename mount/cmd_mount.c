@@ -394,6 +394,7 @@ const struct cli_command command_mount = {
 	    "fsync and\n"
 	    "                           close wait for them and report errors\n"
 	    "      cache_size=BYTES     memory for content, with K, M or G for the unit (256M)\n"
+	    "      snapshot_every=N     snapshots of the state of an actor, each so many of its events (1000); 0: none\n"
 	    "      delete               rm erases actors for good, rmdir namespaces with all actors in them\n"
 	    "      prefix=WORD          of streams and subjects in NATS: letters and digits (aether)\n"
 	    "      uid=N, gid=N         show that owner and group everywhere\n"

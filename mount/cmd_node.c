@@ -93,7 +93,7 @@ const struct cli_command command_node = {
 		 "on SIGTERM or SIGINT, when others have taken its shards.\n"
 		 "\n"
 		 "  --nats URL[,URL…], --replicas 1|3|5, --node-id ID, --state-dir DIR: as `aether mount`\n"
-		 "  -o OPTION[,OPTION…]      of those of `aether mount`: timeout=, cache_size=, prefix=, creds=, nkey=, tlsca=,\n"
+		 "  -o OPTION[,OPTION…]      of those of `aether mount`: timeout=, cache_size=, snapshot_every=, prefix=, creds=, nkey=, tlsca=,\n"
 		 "                           tlscert=, tlskey=, log=\n",
 	.run = node_main,
 };

@@ -210,6 +210,18 @@ set_umask(struct parse *p, const struct key *k, const char *value)
 }
 
 static int
+set_snapshot_every(struct parse *p, const struct key *k, const char *value)
+{
+	uint64_t n;
+
+	(void)k;
+	if (!digits(&value, OPTIONS_SNAPSHOT_MAX, &n) || *value != '\0' || n > OPTIONS_SNAPSHOT_MAX)
+		return wants(p, "a number of events up to 1000000000, or 0 for none");
+	p->o->snapshot_every = n;
+	return 0;
+}
+
+static int
 set_cache_size(struct parse *p, const struct key *k, const char *value)
 {
 	static const char units[] = "KMG";
@@ -281,6 +293,7 @@ static const struct key keys[] = {
 	{ "gid", true, set_gid, 0, NULL, true },
 	{ "umask", true, set_umask, 0, NULL, true },
 	{ "cache_size", true, set_cache_size, 0, NULL, true },
+	{ "snapshot_every", true, set_snapshot_every, 0, NULL, true },
 	{ "creds", true, TEXT(creds) },
 	{ "nkey", true, TEXT(nkey) },
 	{ "tlsca", true, TEXT(tls_ca) },
@@ -353,7 +366,7 @@ apply(struct parse *p, size_t index, const char *value)
 static bool
 suits_node(const struct key *k)
 {
-	static const char *const names[] = { "timeout", "cache_size", "prefix", "creds", "nkey", "tlsca", "tlscert", "tlskey", "log" };
+	static const char *const names[] = { "timeout", "cache_size", "snapshot_every", "prefix", "creds", "nkey", "tlsca", "tlscert", "tlskey", "log" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], k->name) == 0)
@@ -493,6 +506,7 @@ parse(struct options *o, bool node, int argc, char *const argv[], const char *en
 	o->timeout_ns = 5 * NS_PER_SEC;
 	o->prefix = "aether";
 	o->cache_bytes = UINT64_C(256) << 20;
+	o->snapshot_every = 1000;
 
 	err = read_command_line(&p, argc, argv);
 	if (err == 0 && env_nats != NULL && env_nats[0] != '\0' && o->nats == NULL && !o->memory) {

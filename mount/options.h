@@ -14,6 +14,7 @@
 #define OPTIONS_TIMEOUT_MAX_NS (3600 * INT64_C(1000000000))
 #define OPTIONS_CACHE_MIN 4096
 #define OPTIONS_CACHE_MAX (UINT64_C(1) << 44)
+#define OPTIONS_SNAPSHOT_MAX 1000000000
 #define OPTIONS_PREFIX_MAX 32
 
 /* Texts are owned by it; NULL where nothing was given. Paths are as written. */
@@ -39,6 +40,7 @@ struct options {
 	const char *creds, *nkey, *tls_ca, *tls_cert, *tls_key;
 	const char *log;
 	uint64_t cache_bytes;
+	uint64_t snapshot_every; /* events; 0: never */
 	const char *fuse_opts; /* for libfuse, comma-separated; NULL if there is none */
 
 	struct arena texts;

@@ -156,6 +156,8 @@ service_open(struct service *s, struct buf *why)
 	if (backend != NULL)
 		backend->ops->free(backend);
 	if (err == 0)
+		err = due_new(&s->due, s->cluster, s->store, s->o->snapshot_every);
+	if (err == 0)
 		err = appends_new(&s->appends, s->cluster, s->store, s->lg, !s->o->read_only);
 	if (err != 0 && why->len == 0)
 		buf_puts(why, strerror(-err));
@@ -190,8 +192,10 @@ service_close(struct service *s)
 {
 	service_leave(s);
 	appends_stop(s->appends);
+	due_stop(s->due);
 	store_free(s->store);
 	appends_free(s->appends);
+	due_free(s->due);
 	cluster_free(s->cluster);
 	server_free(s->server);
 }

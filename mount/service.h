@@ -8,6 +8,7 @@
 
 #include "../cluster/appends.h"
 #include "../cluster/cluster.h"
+#include "../cluster/due.h"
 #include "../store/logger.h"
 #include "../store/store.h"
 #include "options.h"
@@ -28,6 +29,7 @@ struct service {
 	struct store *store;
 	struct cluster *cluster;
 	struct appends *appends;
+	struct due *due;
 };
 
 /* Find what depends on the user's surroundings: paths, the node's name. 0, or -errno after a message on standard error. */

@@ -8,6 +8,7 @@
 #include "index.h"
 #include "lookup.h"
 #include "name.h"
+#include "snapshot.h"
 
 /* How long one at most waits in vain for the window after its deadline. */
 #define SWEEP_NS (250 * NS_PER_MS)
@@ -288,6 +289,8 @@ commit(struct append_state *st, uint64_t seq)
 		dedup_add_record(a->dedup, &st->record, since_us);
 		dedup_cover(a->dedup, seq);
 	}
+	if (!st->erase)
+		snapshot_note(a, st->base.count, head.count);
 	append_stored(st, &head);
 }
 

@@ -85,6 +85,20 @@ typedef void (*backend_get_fn)(void *arg, int err, const struct record *r);
  */
 typedef void (*backend_publish_fn)(void *arg, int err, uint64_t seq, bool duplicate);
 
+/* Texts that belong to an actor and are no events: of each kind the last DOC_KEPT are kept. */
+enum doc_kind {
+	DOC_SNAPSHOT, /* that somebody saved */
+	DOC_STATE,    /* that the nodes take by themselves */
+	DOC_KINDS
+};
+#define DOC_KEPT 3
+
+struct doc_name {
+	enum doc_kind kind;
+	const char *ns;
+	const char *actor;
+};
+
 #define BACKEND_FEW 256
 
 /* What a scan is asked for. */
@@ -224,6 +238,20 @@ struct backend_ops {
 	 * over yet, with in how many nanoseconds it will be in *wait_ns. Blocks.
 	 */
 	int (*seq_at)(struct backend *, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns);
+
+	/*
+	 * Keep a text as the actor's newest of that kind, whether there is such an actor or not. *seq rises with each text, of
+	 * whatever actor. behind: only if that is the last one's sequence (0: there is none), else -ESTALE; NULL: in any case. After -ETIMEDOUT and
+	 * -ENOTCONN it may have been kept. All three block, and are not retried inside.
+	 */
+	int (*doc_put)(struct backend *, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
+	    uint64_t *seq);
+	/* Append the last one, or with from_seq the first whose sequence is that or more. -ENOENT: there is none. Never one that is older than what a
+	 * doc_put that had returned before this call has kept. */
+	int (*doc_get)(struct backend *, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
+	    uint64_t *seq);
+	/* Take away all of that actor, of every kind; actor NULL: all of the namespace. */
+	int (*doc_drop)(struct backend *, const char *ns, const char *actor, int64_t deadline_ns);
 
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "index.h"
+#include "snapshot.h"
 #include "state.h"
 
 /* So many at once: nearly all the time of each is waiting. */
@@ -67,7 +68,10 @@ actor_erase(struct actor *a)
 	uint64_t seq;
 	int err = put_tombstone(a, &seq);
 
-	return err == 0 ? purge(a, seq) : err;
+	if (err != 0)
+		return err;
+	snapshot_drop(a->store, a->ns, a->name);
+	return purge(a, seq);
 }
 
 /* All of a namespace */

@@ -1,6 +1,6 @@
 /*
  * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
- * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_time.c (where a time is among them), js_inbox.c (where their messages come to), js_namespace.c and js_ns_list.c (namespaces as streams), js_erase.c (what is left of erased actors), js_streams.c (what
+ * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_time.c (where a time is among them), js_docs.c (documents), js_inbox.c (where their messages come to), js_namespace.c and js_ns_list.c (namespaces as streams), js_erase.c (what is left of erased actors), js_streams.c (what
  * is remembered of them), js_watch.c and js_consumer.c (watches), js_follow.c and js_pull.c (follows), js_names.c (hints that namespaces come and go). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
@@ -65,6 +65,13 @@ int js_scan(struct backend *b, struct actor_name name, struct backend_range rang
 
 /* The backend's seq_at (js_time.c). */
 int js_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns);
+
+/* Its doc_put, doc_get and doc_drop (js_docs.c). */
+int js_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
+    uint64_t *seq);
+int js_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
+    uint64_t *seq);
+int js_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 
 /* What tells one stream from another of the same name, never 0, and its last sequence, from the answer of STREAM.INFO. */
 void js_stream_state(const cJSON *info, uint64_t *epoch, uint64_t *last_seq);

@@ -55,6 +55,7 @@ enum lock_rank {
 	LOCK_INDEX,    /* index.lock: one index (index_state.h) */
 	LOCK_INDEXES,  /* indexes.lock: the table of indexes and their counts, the listener (index_state.h) */
 	LOCK_FOLLOW,   /* follow.lock: one follow (follow.c) */
+	LOCK_SNAPSHOTS, /* snapshots.lock: of which actors one is to be taken (snapshots.c) */
 	LOCK_NAMES,    /* names.lock: the names that were seen, who listens (names.c) */
 	LOCK_STORE,    /* store.lock: the table of actors and their counts, namespaces, conflicts, what reads ahead, who lingers
 			  (state.h) */

@@ -596,6 +596,7 @@ memory_free(struct backend *b)
 	while ((link = table_pop(&m->namespaces)) != NULL)
 		free_ns(container_of(link, struct mem_ns, link));
 	table_free(&m->namespaces);
+	memory_docs_free(m);
 	pthread_cond_destroy(&m->called);
 	lock_destroy(&m->lock);
 	free(m);
@@ -613,6 +614,9 @@ static const struct backend_ops memory_ops = {
 	.ns_set = memory_ns_set,
 	.ns_list = memory_ns_list,
 	.seq_at = memory_seq_at,
+	.doc_put = memory_doc_put,
+	.doc_get = memory_doc_get,
+	.doc_drop = memory_doc_drop,
 	.watch = memory_watch,
 	.watch_stop = memory_watch_stop,
 	.follow = memory_follow,

@@ -56,6 +56,8 @@ struct memory {
 	uint64_t made; /* namespaces so far */
 	unsigned lent; /* calls under way that may be looking at a payload */
 	struct mem_rest *rests;
+	struct mem_doc *docs; /* oldest first */
+	uint64_t doc_seq;
 	struct backend_watch *watches;
 	struct backend_follow *follows;
 	void (*changed)(void *arg); /* who listens for names */
@@ -81,10 +83,18 @@ void memory_wake_follows_locked(struct memory *m, const struct mem_ns *ns);
 void memory_leave_watches_locked(struct memory *m, const struct mem_ns *ns);
 void memory_leave_follows_locked(struct memory *m, const struct mem_ns *ns);
 
+/* memory_docs.c's; nobody uses the documents any more. */
+void memory_docs_free(struct memory *m);
+
 /* A namespace has been made or removed. */
 void memory_names_changed(struct memory *m);
 
 /* The backend's operations. */
+int memory_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
+    uint64_t *seq);
+int memory_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
+    uint64_t *seq);
+int memory_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 int memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
     struct backend_watch **out);
 void memory_watch_stop(struct backend *b, struct backend_watch *w);

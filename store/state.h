@@ -39,6 +39,7 @@ struct store {
 	struct timer *worker; /* for what an append must look up by blocking */
 	struct indexes *indexes; /* index.c's */
 	struct names *names;     /* names.c's */
+	struct snapshots *snapshots; /* who takes them; NULL: nobody does */
 	atomic_size_t follows;   /* that were not freed yet */
 	struct timer *pump;   /* for appends whose time for company is over */
 	struct quota window;  /* publishes in flight */

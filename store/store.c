@@ -10,6 +10,7 @@
 #include "json.h"
 #include "names.h"
 #include "readahead.h"
+#include "snapshot.h"
 #include "state.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
@@ -247,6 +248,8 @@ remove_ns(struct store *s, const char *ns)
 		index_gone(s, ns);
 	if (err == 0)
 		names_note(s, ns, false);
+	if (err == 0)
+		snapshot_drop(s, ns, NULL);
 	names_done(s, ns);
 	return err;
 }

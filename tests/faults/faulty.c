@@ -404,6 +404,31 @@ faulty_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadli
 }
 
 static int
+faulty_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
+    uint64_t *seq)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	return inner->ops->doc_put(inner, name, behind, text, deadline_ns, seq);
+}
+
+static int
+faulty_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text, uint64_t *seq)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	return inner->ops->doc_get(inner, name, from_seq, deadline_ns, text, seq);
+}
+
+static int
+faulty_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	return inner->ops->doc_drop(inner, ns, actor, deadline_ns);
+}
+
+static int
 faulty_limits(struct backend *b, int64_t deadline_ns, struct backend_limits *limits)
 {
 	struct backend *inner = faulty_of(b)->inner;
@@ -570,6 +595,9 @@ static const struct backend_ops faulty_ops = {
 	.ns_remove = faulty_ns_remove,
 	.ns_info = faulty_ns_info,
 	.seq_at = faulty_seq_at,
+	.doc_put = faulty_doc_put,
+	.doc_get = faulty_doc_get,
+	.doc_drop = faulty_doc_drop,
 	.ns_set = faulty_ns_set,
 	.ns_list = faulty_ns_list,
 	.watch = faulty_watch,

@@ -96,6 +96,8 @@ extern const struct check_test contract_read_tests[];
 extern const size_t contract_read_count;
 extern const struct check_test contract_past_tests[];
 extern const size_t contract_past_count;
+extern const struct check_test contract_snapshot_tests[];
+extern const size_t contract_snapshot_count;
 extern const struct check_test contract_broken_tests[];
 extern const size_t contract_broken_count;
 extern const struct check_test contract_ns_tests[];
