@@ -108,7 +108,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (needs clang)
 build/fuzz/%: %.c $(wildcard store/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=c11 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $(shell pkg-config --cflags $(LIBS) 2>/dev/null) \
-		-o $@ $< $(addprefix store/,event.c json.c fold.c table.c name.c buf.c clock.c record.c) $(ALL_LIBS)
+		-o $@ $< $(addprefix store/,event.c json.c json_walk.c fold.c table.c name.c buf.c clock.c record.c model.c model_names.c model_check.c model_dot.c model_groups.c) $(ALL_LIBS)
 
 install: all ## install the binary under DESTDIR and PREFIX
 	install -D -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/aether'
