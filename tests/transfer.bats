@@ -332,7 +332,7 @@ bar() {
 	mkdir "$D/away/t"
 	begin_import "$D/away/t/x"
 	eval "$(freeze)"
-	tail -n +30001 "$D/lines" >&7
+	tail -n +30001 "$D/lines" >&7 3>&- 4>&- &
 	exec 7>&-
 	wait_for 20 grep -q ETIMEDOUT "$D/away.log"
 	eval "$(thaw)"
