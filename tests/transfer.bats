@@ -34,6 +34,11 @@ assert_lines() {
 	diff <(events "$1") "$D/lines" >"$W/diff" || fail "$(head -n 5 "$W/diff")"
 }
 
+# So much of others in an actor that the mount itself knows no id of before.
+append_much() {
+	seq 120000 | sed 's/^/another /' >>"$1"
+}
+
 bar() {
 	TERM=xterm script -qec "$*" /dev/null
 }
@@ -94,10 +99,10 @@ bar() {
 	run bash -c 'ulimit -f 2000; "$AETHER" export "$A" "$W/out"'
 	assert_failure
 	[[ ! -e $W/out && $(stat -c %s "$W"/.aether-*.part) == 2048000 ]]
-	part="$(stat -c %i "$W"/.aether-*.part)"
-	"$AETHER" export "$A" "$W/out"
+	run bar "$AETHER" export "$A" "$W/out"
+	assert_output --partial '; 2.0 MiB were there already'
 	cmp "$A" "$W/out"
-	assert_equal "$(stat -c %i "$W/out") $(ls -A "$W")" "$part out"
+	assert_equal "$(ls -A "$W")" out
 }
 
 @test "what an export left that is not the actor's beginning is not gone on with" {
@@ -155,14 +160,14 @@ bar() {
 @test "an import that is interrupted says so, and goes on behind what others appended" {
 	begin_import "$A"
 	kill "$(cat "$W/job")"
-	run wait "$(cat "$W/job")"
+	wait "$(cat "$W/job")" || echo "$?" >"$W/rc"
 	exec 7>&-
-	assert_failure 1
+	assert_equal "$(cat "$W/rc")" 1
 	assert_equal "$(cat "$W/err")" "aether: $W/slow/lines: interrupted; the same command again goes on from here"
-	echo 'of another' >>"$A"
+	append_much "$A"
 	"$AETHER" import "$A" "$D/lines"
 	diff <(events "$A" | grep -v another) "$D/lines"
-	assert_versions_1_to 40001 "$A"
+	assert_equal "$(version_of "$A")" 160000
 }
 
 @test "an import that is complete stores nothing when it is run again" {
@@ -188,8 +193,9 @@ bar() {
 @test "of lines with the same id one is stored, and the lines behind them once" {
 	printf '{"eventType":"T","id":"%s"}\n' a b a c b d >"$W/file"
 	head -n 5 "$W/file" | "$AETHER" import "$A" -
+	append_much "$A"
 	"$AETHER" import "$A" "$W/file"
-	assert_equal "$(events "$A" .id | xargs)" 'a b c d'
+	assert_equal "$(jq -r 'select(.eventType == "T").id' "$A" | xargs)" 'a b c d'
 }
 
 @test "a line that is refused is named, what is before it stays, and what is behind it comes later" {
