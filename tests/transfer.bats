@@ -76,13 +76,14 @@ bar() {
 @test "actors and namespaces without events survive" {
 	mount_start -n from --store memory
 	mount_start -n to --store memory
-	mkdir "$D/from/empty" "$D/from/full"
+	mkdir -m 0710 "$D/from/empty"
+	mkdir "$D/from/full"
 	touch "$D/from/full/nothing"
 	echo x >>"$D/from/full/something"
 	"$AETHER" export "$D/from" "$W/all"
 	"$AETHER" import "$D/to" "$W/all"
 	diff -r "$D/from" "$D/to"
-	[[ -d $D/to/empty && $(version_of "$D/to/full/nothing") == 0 ]]
+	assert_equal "$(stat -c %a "$D/to/empty") $(version_of "$D/to/full/nothing")" '710 0'
 	mount_stop from
 	mount_stop to
 }
