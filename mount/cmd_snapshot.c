@@ -244,7 +244,7 @@ read_input(const char *input, struct buf *text)
 	bool standard = strcmp(input, "-") == 0;
 	int fd = standard ? STDIN_FILENO : -1, err;
 
-	if (input[0] == '{') {
+	if (input[strspn(input, " \t\r\n")] == '{') {
 		buf_puts(text, input);
 		err = text->failed ? -ENOMEM : 0;
 	} else {
@@ -322,6 +322,8 @@ run(const char *what, const char *path, const char *input, uint64_t version)
 		return cli_usage(&command_snapshot, "show takes no --version: there is the latest");
 	if (version != 0 && input == NULL)
 		return cli_usage(&command_snapshot, "--version needs a state: JSON, FILE or -");
+	if (input != NULL && input[0] == '\0')
+		return cli_usage(&command_snapshot, "JSON, FILE or - is empty");
 	code = find(&s, path, copy);
 	if (code == CLI_DONE) {
 		code = saves ? save(&s, input, version) : show(&s);

@@ -17,6 +17,8 @@
 
 #define CHUNK_BYTES (1024 * 1024)
 #define PART_MAX 64
+/* What is in a part before the last multiple of this was on the disk before more was written, so only the rest can suffer from a power failure. */
+#define SYNC_BYTES (64 * 1024 * 1024)
 
 struct export {
 	const struct export_place *from;
@@ -61,7 +63,20 @@ write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
-/* Copy bytes of one file, from an offset to an end, to the place where to stands. counted: they come from the actor. */
+/* To the end of the next stretch that is put on the disk as a whole. */
+static size_t
+stretch(uint64_t at, uint64_t end)
+{
+	uint64_t left = end - at, whole = SYNC_BYTES - at % SYNC_BYTES;
+
+	left = left < whole ? left : whole;
+	return left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+}
+
+/*
+ * Copy bytes of one file, from an offset to an end, to the same place of the part, or to another descriptor, where it stands. counted: they come
+ * from the actor.
+ */
 static int
 copy(struct export *x, int from, const struct export_place *from_place, uint64_t at, uint64_t end, int to, bool counted)
 {
@@ -69,10 +84,11 @@ copy(struct export *x, int from, const struct export_place *from_place, uint64_t
 	int code = chunk != NULL ? CLI_DONE : cli_fail("%s", strerror(ENOMEM));
 
 	while (code == CLI_DONE && at < end) {
-		uint64_t left = end - at;
-		ssize_t n = pread(from, chunk, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, (off_t)at);
+		ssize_t n = pread(from, chunk, stretch(at, end), (off_t)at);
 		int err = n > 0 ? write_all(to, chunk, (size_t)n) : 0;
 
+		if (err == 0 && n > 0 && to == x->part_fd && (at + (uint64_t)n) % SYNC_BYTES == 0 && fdatasync(to) != 0)
+			err = -errno;
 		if (interrupt_seen()) {
 			progress_clear(x->progress);
 			code = cli_fail("%s: interrupted; the same command again goes on from here", x->file->shown);
@@ -122,6 +138,10 @@ begin_part(struct export *x, int whole, uint64_t whole_bytes)
 	int matches = x->have_bytes <= x->size_bytes ? prefix_matches(x->actor, x->part_fd, x->have_bytes) : 0;
 	int code = CLI_DONE;
 
+	/* At a multiple it may have died before the last stretch was on the disk. */
+	if (matches == 1 && x->have_bytes > 0)
+		matches = prefix_compare(
+		    x->actor, x->part_fd, (x->have_bytes - 1) / SYNC_BYTES * SYNC_BYTES, x->have_bytes);
 	if (matches < 0)
 		return fail(x, x->from, -matches);
 	if (matches == 0) {

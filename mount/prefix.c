@@ -54,3 +54,18 @@ prefix_matches(int a, int b, uint64_t len)
 	free(room);
 	return matches;
 }
+
+int
+prefix_compare(int a, int b, uint64_t at, uint64_t end)
+{
+	char *room = malloc(2 * TAIL_BYTES);
+	int matches = room != NULL ? 1 : -ENOMEM;
+
+	while (matches == 1 && at < end) {
+		size_t len = end - at < TAIL_BYTES ? (size_t)(end - at) : TAIL_BYTES;
+		matches = piece_matches(a, b, room, room + TAIL_BYTES, at, len);
+		at += len;
+	}
+	free(room);
+	return matches;
+}

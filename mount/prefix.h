@@ -10,4 +10,7 @@
 /* Do the first len bytes agree, as far as can be told cheaply? 1, 0 (also if one has fewer), or -errno of pread(2). */
 int prefix_matches(int a, int b, uint64_t len);
 
+/* Do all bytes from at to end agree? Likewise. */
+int prefix_compare(int a, int b, uint64_t at, uint64_t end);
+
 #endif
