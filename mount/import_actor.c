@@ -256,7 +256,7 @@ is_whole(const struct import *im, int directory)
 	int actor;
 
 	if (fstat(im->from->fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size == 0 ||
-	    fstatat(directory, im->actor, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_size != file.st_size)
+	    lseek(im->from->fd, 0, SEEK_CUR) != 0 || fstatat(directory, im->actor, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_size != file.st_size)
 		return false;
 	actor = openat(directory, im->actor, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (actor < 0)

@@ -52,7 +52,9 @@ skip_prefix(struct import_resume *r, int actor, struct progress *progress)
 {
 	struct stat st;
 
-	if (fstat(r->file.fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < r->actor_bytes)
+	/* Standard input may stand in the middle of its file. */
+	if (fstat(r->file.fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < r->actor_bytes ||
+	    lseek(r->file.fd, 0, SEEK_CUR) != 0)
 		return 0;
 	int same = prefix_matches(actor, r->file.fd, r->actor_bytes);
 	if (same != 1)

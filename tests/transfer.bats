@@ -126,6 +126,24 @@ bar() {
 	assert_equal "$(ls -A "$W")" out
 }
 
+@test "an export to a file that another is writing says so" {
+	cp "$D/lines" "$A"
+	run bash -c 'ulimit -f 2000; "$AETHER" export "$A" "$W/out"'
+	exec 8<"$(echo "$W"/.aether-*.part)"
+	flock -n 8
+	run "$AETHER" export "$A" "$W/out"
+	exec 8<&-
+	assert_failure 1
+	assert_output --partial "$W/out: another export to it is under way"
+}
+
+@test "an import of the rest of standard input takes the rest" {
+	seq 10 >>"$A"
+	"$AETHER" export "$A" "$W/out"
+	{ read -r _ && "$AETHER" import "$B" -; } <"$W/out"
+	cmp "$B" <(tail -n +2 "$W/out")
+}
+
 @test "an export touches no file that is something else" {
 	seq 1000 >>"$A"
 	echo mine >"$W/out"
