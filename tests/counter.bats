@@ -7,7 +7,7 @@ setup_file() {
 	mount_start -o timeout=30
 	mount_start -n other -o timeout=30
 	mkdir "$N"
-	awk '/^### / { of = $0 == "### Optimistic concurrency" } of && /^```$/ { on = 0 } on; of && /^```sh$/ { on = 1 }' "$TESTS/../README.md" >"$D/count"
+	awk '/^##/ { of = $0 == "### Optimistic concurrency" } of && /^```$/ { on = 0 } on; of && /^```sh$/ { on = 1 }' "$TESTS/../README.md" >"$D/count"
 	[[ $(wc -l <"$D/count") -gt 10 ]]
 }
 
