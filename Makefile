@@ -38,7 +38,7 @@ ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 # Debian packages: what building and running need, what the tests, the benches and the checkers need besides.
 DEPS := gcc libc6-dev make pkg-config libnats-dev libfuse3-dev fuse3 libcjson-dev libxxhash-dev nats-server
 TEST_DEPS := acl graphviz openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2 socat \
-	entr fswatch python3-watchdog $(if $(shell command -v npm),,nodejs npm)
+	entr fswatch python3-watchdog rsync $(if $(shell command -v npm),,nodejs npm)
 BENCH_DEPS := jq gnuplot-nox
 LINT_DEPS := cppcheck shellcheck
 install_missing = @missing=; for p in $(1); do \
