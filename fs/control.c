@@ -156,53 +156,36 @@ text_actor_version(struct fs_env *env, const struct node *n, struct buf *out)
 	return 0;
 }
 
-static int
-actor_of(const struct fs_env *env, const struct node *n, struct actor **out)
-{
-	return actor_get(env->store, node_namespace(n), n->parent->name, out);
-}
-
 /* <namespace>/.aether/actors/<actor>/state */
 static int
 text_actor_state(struct fs_env *env, const struct node *n, struct buf *out)
 {
 	struct actor *a;
-	int err = actor_of(env, n, &a);
+	int err = entries_actor(env, n->parent, &a);
 
-	if (err != 0)
-		return err;
-	err = snapshot_state(a, out);
-	actor_put(a);
-	return err;
+	return err == 0 ? snapshot_state(a, out) : err;
 }
 
 /* <namespace>/.aether/actors/<actor>/snapshot: empty if there is none. */
 static int
 text_actor_snapshot(struct fs_env *env, const struct node *n, struct buf *out)
 {
+	struct head head;
 	struct actor *a;
-	int err = actor_of(env, n, &a);
+	int err = entries_actor(env, n->parent, &a);
 
-	if (err != 0)
-		return err;
-	err = snapshot_load(a, out);
-	if (err == -ENOENT)
-		err = actor_head(a, 0, false, &(struct head){ 0 });
-	actor_put(a);
-	return err;
+	if (err == 0)
+		err = snapshot_load(a, out);
+	return err == -ENOENT ? actor_head(a, 0, false, &head) : err;
 }
 
 static int
 save_actor_snapshot(struct fs_env *env, const struct node *n, struct span text)
 {
 	struct actor *a;
-	int err = actor_of(env, n, &a);
+	int err = entries_actor(env, n->parent, &a);
 
-	if (err != 0)
-		return err;
-	err = snapshot_save(a, text);
-	actor_put(a);
-	return err;
+	return err == 0 ? snapshot_save(a, text) : err;
 }
 
 static int

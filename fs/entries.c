@@ -281,6 +281,27 @@ find_actor(const struct fs_env *env, const struct node *n, struct actor **out)
 }
 
 int
+entries_actor(const struct fs_env *env, struct node *dir, struct actor **out)
+{
+	struct entry *none = NULL, *e = atomic_load(&dir->entry);
+
+	if (e == NULL) {
+		e = calloc(1, sizeof(*e));
+		int err = e != NULL ? actor_get(env->store, node_namespace(dir), dir->name, &e->actor) : -ENOMEM;
+		if (err != 0) {
+			free(e);
+			return err;
+		}
+		if (!atomic_compare_exchange_strong(&dir->entry, &none, e)) {
+			entry_free(e);
+			e = none;
+		}
+	}
+	*out = e->actor;
+	return 0;
+}
+
+int
 entries_settle(const struct fs_env *env, struct node *n)
 {
 	struct entry *e, *old = atomic_load(&n->entry);

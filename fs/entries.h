@@ -49,6 +49,9 @@ void entries_part(const struct node *n, struct entry_part *part);
 /* Was the actor there at the time of that directory, which was settled? Blocks. 1, 0, or -errno of the store. */
 int entries_was_there(const struct fs_env *env, const struct node *time, const char *actor, const struct head *known);
 
+/* The actor of an `actors/<actor>` directory, as long as that is counted: what is read of it stays in the cache. 0 or -ENOMEM. */
+int entries_actor(const struct fs_env *env, struct node *dir, struct actor **out);
+
 /* NULL is fine. */
 void entry_free(struct entry *e);
 

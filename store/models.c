@@ -132,40 +132,17 @@ get_held(struct models *m, const char *ns)
 	return h;
 }
 
-/* Documents, tried again until there is an answer or the time is over */
-
-struct attempt {
-	struct store *store;
-	int64_t deadline_ns;
-	unsigned tries;
-};
-
-static struct attempt
-begin(struct store *s)
-{
-	return (struct attempt){ s, store_deadline(s), 0 };
-}
-
-static bool
-again(struct attempt *at, int *err)
-{
-	if (*err != -ENOTCONN && *err != -ETIMEDOUT)
-		return false;
-	*err = wait_retry(at->store->backend, at->store->clock, at->deadline_ns, &at->tries);
-	return *err == 0;
-}
-
 static int
 get_text(struct store *s, const char *ns, uint64_t from_seq, struct buf *text, uint64_t *seq)
 {
 	struct doc_name name = { DOC_MODEL, ns, NULL };
-	struct attempt at = begin(s);
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do {
 		buf_clear(text);
 		err = s->backend->ops->doc_get(s->backend, &name, from_seq, at.deadline_ns, text, seq);
-	} while (again(&at, &err));
+	} while (attempt_again(&at, &err));
 	return err;
 }
 
@@ -173,12 +150,12 @@ static int
 put_text(struct store *s, const char *ns, struct span text, uint64_t *seq)
 {
 	struct doc_name name = { DOC_MODEL, ns, NULL };
-	struct attempt at = begin(s);
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
 		err = s->backend->ops->doc_put(s->backend, &name, NULL, text, at.deadline_ns, seq);
-	while (again(&at, &err));
+	while (attempt_again(&at, &err));
 	return err;
 }
 
@@ -286,12 +263,12 @@ static int
 load_all(struct models *m)
 {
 	struct store *s = m->store;
-	struct attempt at = begin(s);
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
 		err = s->backend->ops->doc_list(s->backend, DOC_MODEL, at.deadline_ns, load_named, m);
-	while (again(&at, &err));
+	while (attempt_again(&at, &err));
 	if (err == -EACCES) {
 		log_warn(s->lg, "NATS does not let this mount read the models of namespaces: none is enforced here");
 		err = 0;

@@ -22,16 +22,6 @@ struct parsed {
 	const char *why;
 };
 
-/* Try again until there is an answer. */
-static bool
-again(struct store *s, int64_t deadline_ns, unsigned *tries, int *err)
-{
-	if (*err != -ENOTCONN && *err != -ETIMEDOUT)
-		return false;
-	*err = wait_retry(s->backend, s->clock, deadline_ns, tries);
-	return *err == 0;
-}
-
 static struct doc_name
 doc_of(const struct actor *a, enum doc_kind kind)
 {
@@ -43,14 +33,13 @@ doc_put(struct actor *a, enum doc_kind kind, const uint64_t *behind, const struc
 {
 	struct store *s = a->store;
 	struct doc_name name = doc_of(a, kind);
-	int64_t deadline_ns = store_deadline(s);
-	unsigned tries = 0;
+	struct attempt at = attempt_begin(s);
 	uint64_t seq;
 	int err;
 
 	do
-		err = s->backend->ops->doc_put(s->backend, &name, behind, (struct span){ text->p, text->len }, deadline_ns, &seq);
-	while (again(s, deadline_ns, &tries, &err));
+		err = s->backend->ops->doc_put(s->backend, &name, behind, (struct span){ text->p, text->len }, at.deadline_ns, &seq);
+	while (attempt_again(&at, &err));
 	return err;
 }
 
@@ -59,14 +48,13 @@ doc_get(struct actor *a, enum doc_kind kind, struct buf *text, uint64_t *seq)
 {
 	struct store *s = a->store;
 	struct doc_name name = doc_of(a, kind);
-	int64_t deadline_ns = store_deadline(s);
-	unsigned tries = 0;
+	struct attempt at = attempt_begin(s);
 	int err;
 
 	do {
 		buf_clear(text);
-		err = s->backend->ops->doc_get(s->backend, &name, 0, deadline_ns, text, seq);
-	} while (again(s, deadline_ns, &tries, &err));
+		err = s->backend->ops->doc_get(s->backend, &name, 0, at.deadline_ns, text, seq);
+	} while (attempt_again(&at, &err));
 	return err;
 }
 
@@ -271,17 +259,26 @@ snapshot_load(struct actor *a, struct buf *out)
 	return err == 0 ? -ENOENT : err;
 }
 
+static bool
+same_head(const struct head *a, const struct head *b)
+{
+	return a->seq == b->seq && a->version == b->version && a->count == b->count && a->size == b->size && a->sum == b->sum &&
+	    a->life == b->life;
+}
+
 /* Does the record stand there at which a snapshot was taken (2)? 1, 0, or -errno. */
 static int
-is_there(struct actor *a, const struct head *then)
+is_there(struct actor *a, const struct head *head, const struct head *then)
 {
+	if (then->seq == head->seq)
+		return same_head(then, head);
+
 	struct store *s = a->store;
 	struct backend_get g = { .kind = GET_SEQ, .seq = then->seq };
 	struct owned_record found = { 0 };
 	int err = wait_get_sure(s->backend, s->clock, actor_full_name(a), g, store_deadline(s), &found);
 	struct head now = err == 0 ? record_head(&found.record) : (struct head){ 0 };
-	bool same = err == 0 && !found.record.foreign && now.seq == then->seq && now.version == then->version &&
-	    now.count == then->count && now.size == then->size && now.sum == then->sum && now.life == then->life;
+	bool same = err == 0 && !found.record.foreign && same_head(&now, then);
 
 	owned_record_free(&found);
 	return err == -ENOENT ? 0 : err != 0 ? err : same;
@@ -307,7 +304,7 @@ load_base(struct actor *a, const struct head *head, struct fold *f, struct head 
 		return 0;
 	}
 	if (err == 0 && get_head((struct span){ doc.p, doc.len }, &line, &then) && then.life == head->life && then.seq <= head->seq &&
-	    (err = is_there(a, &then)) == 1) {
+	    (err = is_there(a, head, &then)) == 1) {
 		err = parse(line, &arena, &p);
 		if (err == 0)
 			err = fold_load(f, p.state);

@@ -98,8 +98,25 @@ store_deadline(const struct store *s)
 	return clock_mono(s->clock) + s->options.timeout_ns;
 }
 
+/* A call of the backend that is tried again while there is no connection. */
+struct attempt {
+	struct store *store;
+	int64_t deadline_ns;
+	unsigned tries;
+	bool again; /* this is not the first */
+};
+
+static inline struct attempt
+attempt_begin(struct store *s)
+{
+	return (struct attempt){ .store = s, .deadline_ns = store_deadline(s) };
+}
+
+/* Is another try due after this outcome of the last one? If not, *err is the outcome of all. Blocks. */
+bool attempt_again(struct attempt *at, int *err);
+
 /*
- * The same for one whose asker has something to say without an answer: it is tried once, and a server that is silent is not given
+ * The deadline of a call whose asker has something to say without an answer: it is tried once, and a server that is silent is not given
  * long.
  */
 int64_t store_short_deadline(struct store *s);

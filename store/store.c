@@ -141,29 +141,13 @@ store_short_deadline(struct store *s)
 	return wait_attempt_deadline(s->clock, store_deadline(s));
 }
 
-/* Calls that are tried again while there is no connection */
-
-struct attempt {
-	struct store *s;
-	int64_t deadline_ns;
-	unsigned tries;
-	bool again; /* this is not the first */
-};
-
-static struct attempt
-attempt_begin(struct store *s)
-{
-	return (struct attempt){ .s = s, .deadline_ns = store_deadline(s) };
-}
-
-/* Is another try due after this outcome of the last one? If not, *err is the outcome of all. Blocks. */
-static bool
+bool
 attempt_again(struct attempt *at, int *err)
 {
 	if (*err != -ENOTCONN)
 		return false;
 	at->again = true;
-	*err = wait_retry(at->s->backend, at->s->clock, at->deadline_ns, &at->tries);
+	*err = wait_retry(at->store->backend, at->store->clock, at->deadline_ns, &at->tries);
 	return *err == 0;
 }
 
