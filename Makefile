@@ -24,8 +24,9 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
 CONTRACT := $(B)/tests/jetstream_contract
-# What takes too long for every change is run with each server version only.
-BATS := $(sort $(filter-out tests/live_outage.bats tests/jetstream.bats tests/contended.bats tests/worker.bats,$(wildcard tests/*.bats)))
+# Those that other targets run; and with sanitizers those that are about other programs than ours, or about what others show as well.
+ELSEWHERE := live_outage jetstream contended worker $(if $(SAN),lint bench dpkg ext4 readme)
+BATS := $(sort $(filter-out $(ELSEWHERE:%=tests/%.bats),$(wildcard tests/*.bats)))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
@@ -94,6 +95,10 @@ test-net: test-deps ## watches and nodes while links are cut, between network na
 	@[ -n '$(ROOT)' ] || { echo "make test-net must be run as root: it makes network namespaces."; exit 1; }
 	@$(MAKE) --no-print-directory programs
 	@AETHER='$(BIN)' tests/run tests/net/live_net.bats tests/net/nodes_net.bats
+test-away: test-deps ## both, together, with one nats-server version (AETHER_TEST_VERSION=2.10)
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' AETHER_TEST_LIMIT=580 AETHER_TEST_VERSION='$(or $(AETHER_TEST_VERSION),2.10)' tests/run-versions \
+		cluster/live_cluster net/live_net cluster/nodes_cluster net/nodes_net contended worker
 programs: $(BIN) $(UNIT) $(TOOL) $(CONTRACT)
 bench: bench-deps ## speed and growth beside nats.c and tmpfs, in some minutes (QUICK=1: one; ONLY=append,cold): a table, build/bench/
 	@$(MAKE) --no-print-directory $(BIN) $(BENCH)
@@ -126,4 +131,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all run stop test unit test-nats test-cluster test-net programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE
+.PHONY: all run stop test unit test-nats test-cluster test-net test-away programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE
