@@ -41,7 +41,7 @@ void name_encode(struct buf *out, struct span name);
 int name_decode(struct buf *out, struct span wire);
 
 /*
- * How a text, which may be any bytes but NUL, is called as a file: as it is, but that '/', '%', control characters and a leading dot
+ * How a text, which may be any bytes, is called as a file: as it is, but that '/', '%', control characters and a leading dot
  * are written %XX as on the wire, and one that would then have more than 255 bytes is cut, and ends in "%~" and 32 hexadecimal digits of its
  * XXH3 (128 bits). Appended.
  */

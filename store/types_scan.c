@@ -89,7 +89,9 @@ take(void *arg, const struct scanned *m)
 	in->deadline_ns = store_deadline(t->all->store);
 	m->decode(m, &r);
 	buf_clear(&in->name);
-	int err = r.foreign ? -EINVAL : m->actor(m, &in->name);
+	/* A creation marker holds nothing. */
+	bool odd = r.foreign || (r.last == 0 && r.payload.len > 0);
+	int err = odd ? -EINVAL : m->actor(m, &in->name);
 	struct span actor = { in->name.p, in->name.len };
 	if (err != 0) {
 		report(t, m->seq);
