@@ -186,7 +186,7 @@ TEST(dense_and_sparse_types)
 	struct expected e = { 0 };
 	struct actor *actors[3];
 	struct buf got = { 0 };
-	char line[64], name[8];
+	char line[80], name[16];
 
 	REQUIRE(node_open(&n));
 	for (int i = 0; i < 3; i++) {
