@@ -241,28 +241,36 @@ move_window(struct type_reader *r, uint64_t offset, size_t size)
 	return err;
 }
 
-/* How much of the text there is to be read now, up to end if there is that much. */
+/* What shows, as far as is known; doubt: an actor has been erased since that was found out. -ESTALE: it is another text now. */
+static int
+glance(struct type_reader *r, uint64_t *shown, bool *doubt)
+{
+	struct types *t = r->types;
+	uint64_t erased = atomic_load(&t->erased);
+
+	lock_take(&t->lock);
+	bool other = r->type->generation != r->generation;
+	*shown = r->type->shown_size;
+	*doubt = t->erased_seen < erased;
+	lock_give(&t->lock);
+	return other ? -ESTALE : 0;
+}
+
+/* The same, brought up to date if the bytes up to end are not known, or in doubt. */
 static int
 look(struct type_reader *r, uint64_t offset, uint64_t end, uint64_t *shown)
 {
-	struct types *t = r->types;
-	int err = 0;
+	bool doubt;
+	int err = glance(r, shown, &doubt);
 
-	for (int i = 0; i < 2; i++) {
-		uint64_t erased = atomic_load(&t->erased);
-		lock_take(&t->lock);
-		bool doubt = t->erased_seen < erased, other = r->type->generation != r->generation;
-		*shown = r->type->shown_size;
-		lock_give(&t->lock);
-		if (other)
-			return -ESTALE;
-		if (i > 0 && err != 0 && err != -ENOENT)
-			return !doubt && (err == -ETIMEDOUT || offset < *shown) ? 0 : err;
-		if (i > 0 || (!doubt && end <= *shown))
-			return 0;
-		err = types_update(t, 0, !doubt);
-	}
-	return 0;
+	if (err != 0 || (!doubt && end <= *shown))
+		return err;
+	int asked = types_update(r->types, 0, !doubt);
+	err = glance(r, shown, &doubt);
+	if (err != 0 || asked == 0)
+		return err;
+	/* Without an answer it ends where it did. */
+	return !doubt && (offset < *shown || asked == -ETIMEDOUT) ? 0 : asked;
 }
 
 static int
@@ -280,13 +288,11 @@ read_now(struct type_reader *r, uint64_t offset, size_t size, struct buf *out)
 		buf_put(out, r->window.p + skip, n);
 		offset += n;
 	}
-	if (err != 0)
-		return err;
 	/* What has been found out meanwhile may have made it another text. */
-	lock_take(&r->types->lock);
-	bool other = r->type->generation != r->generation;
-	lock_give(&r->types->lock);
-	return other ? -ESTALE : out->failed ? -ENOMEM : 0;
+	bool doubt;
+	if (err == 0)
+		err = glance(r, &shown, &doubt);
+	return err == 0 && out->failed ? -ENOMEM : err;
 }
 
 int

@@ -131,6 +131,7 @@ TEST(events_of_a_type_in_stream_order)
 	CHECK(types_find(t, SPAN("Nobody")) == NULL);
 	CHECK(types_find(t, SPAN("Place")) == NULL);
 	struct type *type = types_next(t, NULL);
+	REQUIRE(type != NULL);
 	CHECK(span_eq(types_name(type), SPAN("Placed")));
 	int more = 0;
 	while ((type = types_next(t, type)) != NULL)
@@ -158,6 +159,7 @@ TEST(a_type_grows_at_its_end_for_who_has_it_open)
 	REQUIRE(types_get(n.store, n.ns, &t) == 0);
 	append_expected(&n, "a", "{\"eventType\":\"Paid\"}", &e);
 	struct type_reader *r = open_type(&n, "Paid");
+	REQUIRE(r != NULL);
 	for (int i = 0; i < 30; i++) {
 		/* What another node has stored shows at once. */
 		append_expected(i % 2 ? &n : &other, i % 3 ? "a" : "b", i % 5 ? "{\"eventType\":\"Paid\"}" : "{\"eventType\":\"Placed\"}\n{\"eventType\":\"Paid\"}", &e);
@@ -242,6 +244,7 @@ TEST(an_erased_actor_is_gone_from_its_types)
 	append_expected(&n, "b", "{\"eventType\":\"Placed\"}", &e);
 	struct type_reader *here = open_type(&n, "Placed"), *there = open_type(&other, "Placed"), *text = open_type(&n, "Text"),
 			   *gone = open_type(&n, "Paid");
+	REQUIRE(here != NULL && there != NULL && text != NULL && gone != NULL);
 	CHECK_EQ_INT(type_read(here, 0, 10, &got), 0);
 	CHECK_EQ_INT(type_read(gone, 0, 10, &got), 0);
 	CHECK_EQ_INT(actor_erase(n.a), 0);
@@ -304,6 +307,7 @@ TEST(a_namespace_made_anew_has_its_own_types)
 	REQUIRE(types_get(other.store, n.ns, &t) == 0);
 	CHECK_EQ_INT(append(n.a, "{\"eventType\":\"Placed\"}").err, 0);
 	struct type_reader *r = open_type(&other, "Placed");
+	REQUIRE(r != NULL);
 	CHECK_EQ_INT(store_ns_remove(n.store, n.ns, true), 0);
 	CHECK_EQ_INT(types_update(t, 0, false), -ENOENT);
 	CHECK(types_next(t, NULL) == NULL);
@@ -423,8 +427,9 @@ TEST(readers_beside_writers_see_whole_lines_that_stay)
 		pthread_create(&writers[i].thread, NULL, write_some, &writers[i]);
 	}
 	r = open_type(&n, "Placed");
+	CHECK(r != NULL);
 	bool last = false;
-	for (;;) {
+	while (r != NULL) {
 		CHECK_EQ_INT(read_from(r, got.len, 700, &got), 0);
 		CHECK(got.len > 0 && got.p[got.len - 1] == '\n');
 		if (last)
@@ -436,7 +441,8 @@ TEST(readers_beside_writers_see_whole_lines_that_stay)
 		node_close(&nodes[i]);
 	}
 	CHECK_EQ_UINT(count_text(&got, "\n"), 1 + WRITERS * APPENDS * 2 / 3);
-	CHECK_EQ_INT(read_from(r, 0, 64 * 1024, &again), 0);
+	if (r != NULL)
+		CHECK_EQ_INT(read_from(r, 0, 64 * 1024, &again), 0);
 	CHECK_EQ_MEM(got.p, got.len, again.p, again.len);
 	type_reader_free(r);
 	check_text(&n, "Placed", &got, 64 * 1024);

@@ -64,6 +64,7 @@ TEST(scans_that_fail_on_the_way)
 		CHECK_EQ_INT(append(n.a, "{\"eventType\":\"T\"}").err, 0);
 	REQUIRE(scripted(&cold, &n, rules, MANY(rules), 1000 * MS));
 	struct type_reader *r = read_three(&cold, &t);
+	REQUIRE(r != NULL);
 	int err;
 	CHECK_EQ_UINT(lines_from(r, 0, &err), 103);
 	CHECK_EQ_INT(err, 0);
@@ -84,6 +85,7 @@ TEST(a_record_of_a_type_that_is_lost)
 
 	REQUIRE(scripted(&n, NULL, NULL, 0, 1000 * MS));
 	struct type_reader *r = read_three(&n, &t);
+	REQUIRE(r != NULL);
 	size_t line = head_of(n.a).size / 3;
 	faulty_hide(n.backend, head_of(n.a).seq - 1);
 	CHECK_EQ_UINT(lines_from(r, 0, &err), 1);
@@ -107,6 +109,7 @@ TEST(types_while_away)
 	REQUIRE(scripted(&n, NULL, NULL, 0, 100 * MS));
 	REQUIRE(scripted(&other, &n, NULL, 0, 1000 * MS));
 	struct type_reader *r = read_three(&n, &t);
+	REQUIRE(r != NULL);
 	uint64_t size = head_of(n.a).size;
 	CHECK_EQ_UINT(lines_from(r, 0, &err), 3);
 	faulty_disconnect(n.backend, 3600 * NS_PER_SEC);
