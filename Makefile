@@ -37,8 +37,8 @@ ALL_LIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 
 # Debian packages: what building and running need, what the tests, the benches and the checkers need besides.
 DEPS := gcc libc6-dev make pkg-config libnats-dev libfuse3-dev fuse3 libcjson-dev libxxhash-dev nats-server
-TEST_DEPS := acl openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2 socat \
-	entr fswatch python3-watchdog $(if $(shell command -v npm),,nodejs npm)
+TEST_DEPS := acl graphviz openssl bats bats-support bats-assert inotify-tools attr jq e2fsprogs util-linux procps iproute2 socat \
+	entr fswatch python3-watchdog rsync $(if $(shell command -v npm),,nodejs npm)
 BENCH_DEPS := jq gnuplot-nox
 LINT_DEPS := cppcheck shellcheck
 install_missing = @missing=; for p in $(1); do \
@@ -108,7 +108,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (needs clang)
 build/fuzz/%: %.c $(wildcard store/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=c11 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $(shell pkg-config --cflags $(LIBS) 2>/dev/null) \
-		-o $@ $< $(addprefix store/,event.c json.c fold.c table.c name.c buf.c clock.c record.c) $(ALL_LIBS)
+		-o $@ $< $(addprefix store/,event.c json.c json_walk.c fold.c table.c name.c buf.c clock.c record.c model.c model_names.c model_check.c model_dot.c model_groups.c) $(ALL_LIBS)
 
 install: all ## install the binary under DESTDIR and PREFIX
 	install -D -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/aether'

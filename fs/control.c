@@ -3,10 +3,12 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../store/models.h"
 #include "../store/name.h"
 #include "../store/snapshot.h"
 #include "bridge.h"
@@ -23,6 +25,7 @@ struct control_entry {
 	int (*text)(struct fs_env *env, const struct node *n, struct buf *out);
 	/* One that may be written: what to do with it. */
 	int (*save)(struct fs_env *env, const struct node *n, struct span text);
+	bool lines; /* of many lines, as a rule */
 	/* A directory with fixed children. */
 	const struct control_entry *children;
 	size_t child_count;
@@ -274,6 +277,70 @@ static const struct control_entry time_member = {
 
 static const struct control_entry type_member = { .kind = CONTROL_TYPE, .mode = S_IFREG | 0444 };
 
+/* <namespace>/.aether/model.json: empty if there is none. */
+static int
+text_model(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	return store_model_text(env->store, node_namespace(n), 0, out);
+}
+
+static int
+save_model(struct fs_env *env, const struct node *n, struct span text)
+{
+	return store_model_set(env->store, node_namespace(n), text);
+}
+
+/* <namespace>/.aether/model.dot */
+static int
+text_model_dot(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	return store_model_dot(env->store, node_namespace(n), out);
+}
+
+/* <namespace>/.aether/models/<number> */
+static int
+text_old_model(struct fs_env *env, const struct node *n, struct buf *out)
+{
+	return store_model_text(env->store, node_namespace(n), strtoull(n->name, NULL, 10), out);
+}
+
+static int
+old_model_exists(const struct fs_env *env, const struct node *dir, const char *name)
+{
+	struct buf text = { 0 };
+	int err = strcmp(name, "0") == 0 ? -ENOENT : entries_check_name(name);
+
+	if (err == 0)
+		err = store_model_text(env->store, node_namespace(dir), strtoull(name, NULL, 10), &text);
+	buf_free(&text);
+	return err;
+}
+
+struct number_list {
+	backend_name_fn fn;
+	void *arg;
+};
+
+static int
+list_number(void *arg, uint64_t number)
+{
+	const struct number_list *l = arg;
+	char name[24];
+
+	snprintf(name, sizeof(name), "%" PRIu64, number);
+	return l->fn(l->arg, name);
+}
+
+static int
+list_old_models(const struct fs_env *env, const struct node *dir, backend_name_fn fn, void *arg)
+{
+	struct number_list l = { fn, arg };
+
+	return store_model_list(env->store, node_namespace(dir), list_number, &l);
+}
+
+static const struct control_entry old_model_member = FILE_ENTRY(NULL, text_old_model);
+
 static const struct control_entry link_member = { .kind = CONTROL_LINK, .mode = S_IFLNK | 0777 };
 
 static const struct control_entry namespace_entries[] = {
@@ -291,6 +358,13 @@ static const struct control_entry namespace_entries[] = {
 	    .exists = cluster_owned_exists },
 	FILE_ENTRY("conflicts", text_conflicts),
 	FEED_ENTRY("events", 0444, CONTROL_FEED),
+	{ .name = "model.json", .mode = S_IFREG | 0644, .text = text_model, .save = save_model, .lines = true },
+	FILE_ENTRY("model.dot", text_model_dot),
+	{ .name = "models",
+	    .mode = S_IFDIR | 0555,
+	    .member = &old_model_member,
+	    .exists = old_model_exists,
+	    .list = list_old_models },
 };
 static const struct control_entry namespace_tree = DIR_ENTRY(CONTROL_NAME, namespace_entries);
 
@@ -426,6 +500,12 @@ bool
 control_takes(const struct control_entry *e)
 {
 	return e->save != NULL;
+}
+
+bool
+control_takes_lines(const struct control_entry *e)
+{
+	return e->lines;
 }
 
 int

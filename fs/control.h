@@ -58,6 +58,9 @@ int control_list(const struct fs_env *env, const struct node *dir, control_name_
 /* Does it take what is written to it, one document at a time (doc_file.h)? */
 bool control_takes(const struct control_entry *e);
 
+/* Is what it takes of many lines, as a rule? */
+bool control_takes_lines(const struct control_entry *e);
+
 /* Save a document, whole: a JSON object by its braces, not looked at further. May block. 0, -EINVAL (no such document, the reason is logged), or
  * -errno of the store. */
 int control_save(struct fs_env *env, const struct node *file, struct span text);

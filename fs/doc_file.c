@@ -113,7 +113,7 @@ doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, con
 		err = refuse(env, n, "there is something behind the object that was saved");
 	} else if (data < end) {
 		buf_put(&d->input, data, (size_t)(end - data));
-		err = take_locked(env, n, d, end[-1] == '\n' && size % BUFFER_BYTES != 0);
+		err = take_locked(env, n, d, end[-1] == '\n' && size % BUFFER_BYTES != 0 && !control_takes_lines(n->control));
 	}
 	if (err != 0)
 		drop_locked(d);

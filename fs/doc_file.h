@@ -2,7 +2,8 @@
  * A control file that takes a JSON document, whole: what is written through one handle is collected until the object that
  * it begins with has ended, and saved by the write(2) that brings its end, so that whoever writes sees what became of it. It may have
  * several lines, and come in several writes as programs make them that fill a buffer before they write: for many, bash's echo first of
- * all, do not look at what close(2) says, so a write that ends a line inside the object, and no buffer, is refused at once.
+ * all, do not look at what close(2) says, so a write that ends a line inside the object, and no buffer, is refused at once where documents
+ * are a line as a rule.
  *
  * After it only white space may follow, which is dropped. Owns what has come so far. Any thread may call.
  */

@@ -20,7 +20,8 @@ struct cli_command {
 };
 
 extern const struct cli_command command_mount, command_umount, command_append, command_replay, command_status,
-    command_supervise, command_poke, command_watch, command_cluster, command_node;
+    command_supervise, command_poke, command_watch, command_cluster, command_node, command_snapshot, command_import,
+    command_export;
 
 /* "aether: <text>" and a newline, on standard error. Returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../store/event.h"
-#include "../store/json.h"
 #include "actor_file.h"
 #include "cli.h"
 #include "compose.h"
@@ -23,78 +21,20 @@ struct append_job {
 	uint64_t lines; /* of standard input that were looked at, when it is composed */
 };
 
-/* The numbers of the refused append, as the mount describes it. */
-struct refusal {
-	char current[24];
-	char attempted[24];
-};
-
-static int
-note_number(void *arg, const struct json_member *m)
-{
-	struct refusal *r = arg;
-	char *to = NULL;
-
-	if (span_eq(m->key, SPAN("currentVersion")))
-		to = r->current;
-	else if (span_eq(m->key, SPAN("attemptedVersion")))
-		to = r->attempted;
-	if (to != NULL && m->value.len < sizeof(r->current))
-		memcpy(to, m->value.p, m->value.len);
-	return 0;
-}
-
-static int
-report_conflict(const struct append_job *job)
-{
-	struct refusal r = { "?", "?" };
-	struct arena arena = { 0 };
-	struct span minified;
-	char text[4096];
-	const char *why;
-	ssize_t n = fgetxattr(job->fd, "user.aether.conflict", text, sizeof(text));
-
-	if (n > 0)
-		json_object((struct span){ text, (size_t)n }, &arena, note_number, &r, &minified, &why);
-	arena_free(&arena);
-	cli_fail("version conflict: %s is at version %s, attempted %s", job->path, r.current, r.attempted);
-	return CLI_CONFLICT;
-}
-
-static const char *
-explain(int err)
-{
-	switch (err) {
-	case EINVAL:
-		return "malformed event; the mount's log says which line and why";
-	case EILSEQ:
-		return "not UTF-8 text";
-	case EMSGSIZE:
-		return "an event is larger than the server allows";
-	case EEXIST:
-		return "an event with this id and other content is stored already";
-	case EACCES:
-		return "NATS refuses it, or the file's mode does";
-	case ENOSPC:
-		return "JetStream is out of storage";
-	case ETIMEDOUT:
-		return "no answer in time: it may be stored or not";
-	default:
-		return strerror(err);
-	}
-}
-
 /* Returns the exit code for a failed write or close. */
 static int
 report_failure(const struct append_job *job, int err, struct span line)
 {
 	uint64_t version = actor_file_version(job->fd);
+	struct actor_file_conflict c;
 	int code = CLI_CONFLICT;
 
-	if (err == ESTALE)
-		report_conflict(job);
-	else
-		code = cli_fail("%s: %s", job->path, explain(err));
+	if (err == ESTALE) {
+		actor_file_conflict(job->fd, &c);
+		cli_fail("version conflict: %s is at version %s, attempted %s", job->path, c.current, c.attempted);
+	} else {
+		code = cli_fail("%s: %s", job->path, actor_file_explain(err));
+	}
 	/* Its id makes it harmless to send it again, if it can be. */
 	if (err == ETIMEDOUT && compose_changes(&job->compose) && line.len > 0 && line.len < 4096)
 		cli_fail("to be sure, append this line again as it is:\n%.*s", (int)line.len - 1, line.p);
@@ -237,7 +177,7 @@ append_to(struct append_job *job, const char *input)
 		code = report_failure(job, errno, (struct span){ 0 });
 	version = actor_file_version(job->fd);
 	if (close(job->fd) != 0 && code == CLI_DONE)
-		code = cli_fail("%s: %s", job->path, explain(errno));
+		code = cli_fail("%s: %s", job->path, actor_file_explain(errno));
 	if (code == CLI_DONE && (printf("%" PRIu64 "\n", version) < 0 || fflush(stdout) != 0))
 		code = cli_fail("standard output: %s", strerror(errno));
 	return code;

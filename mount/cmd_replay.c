@@ -261,6 +261,8 @@ replay_main(int argc, char **argv)
 	}
 	if (r.path == NULL)
 		return cli_usage(&command_replay, "PATH is missing");
+	if (r.to < r.from)
+		return cli_usage(&command_replay, "--to %" PRIu64 " is below --from %" PRIu64, r.to, r.from);
 	return replay(&r);
 }
 

@@ -63,7 +63,8 @@ const struct cli_command command_poke = {
 };
 
 static const struct cli_command *const commands[] = { &command_mount, &command_umount, &command_append, &command_replay,
-	&command_watch, &command_status, &command_cluster, &command_node, &command_version, &command_supervise, &command_poke };
+	&command_watch, &command_snapshot, &command_import, &command_export, &command_status, &command_cluster,
+	&command_node, &command_version, &command_supervise, &command_poke };
 
 static void
 print_help(FILE *to)

@@ -156,6 +156,8 @@ service_open(struct service *s, struct buf *why)
 	if (backend != NULL)
 		backend->ops->free(backend);
 	if (err == 0)
+		err = models_new(&s->models, s->store);
+	if (err == 0)
 		err = due_new(&s->due, s->cluster, s->store, s->o->snapshot_every);
 	if (err == 0)
 		err = appends_new(&s->appends, s->cluster, s->store, s->lg, !s->o->read_only);
@@ -193,9 +195,11 @@ service_close(struct service *s)
 	service_leave(s);
 	appends_stop(s->appends);
 	due_stop(s->due);
+	models_stop(s->models);
 	store_free(s->store);
 	appends_free(s->appends);
 	due_free(s->due);
+	models_free(s->models);
 	cluster_free(s->cluster);
 	server_free(s->server);
 }

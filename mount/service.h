@@ -10,6 +10,7 @@
 #include "../cluster/cluster.h"
 #include "../cluster/due.h"
 #include "../store/logger.h"
+#include "../store/models.h"
 #include "../store/store.h"
 #include "options.h"
 #include "server.h"
@@ -30,6 +31,7 @@ struct service {
 	struct cluster *cluster;
 	struct appends *appends;
 	struct due *due;
+	struct models *models;
 };
 
 /* Find what depends on the user's surroundings: paths, the node's name. 0, or -errno after a message on standard error. */

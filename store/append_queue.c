@@ -5,6 +5,7 @@
 
 #include "append.h"
 #include "append_log.h"
+#include "models.h"
 
 static size_t
 bytes_of(const struct append_state *st)
@@ -460,8 +461,8 @@ parse(struct append_state *st, struct batch *b)
 	int err = batch_parse(
 	    b, (struct span){ ap->data, ap->size }, span_of(st->actor->name), payload_max, s->clock);
 	st->now_us = b->now_us;
-	if (err == 0 && ap->forwarded)
-		err = check_forwarded(b);
+	if (err == 0)
+		err = ap->forwarded ? check_forwarded(b) : models_check(s, st->actor->ns, st->actor->name, b);
 	if (err != 0 || b->count == 0)
 		return err;
 	err = draft(st, b, payload_max);

@@ -85,10 +85,11 @@ typedef void (*backend_get_fn)(void *arg, int err, const struct record *r);
  */
 typedef void (*backend_publish_fn)(void *arg, int err, uint64_t seq, bool duplicate);
 
-/* Texts that belong to an actor and are no events: of each kind the last DOC_KEPT are kept. */
+/* Texts that are no events. */
 enum doc_kind {
-	DOC_SNAPSHOT, /* that somebody saved */
-	DOC_STATE,    /* that the nodes take by themselves */
+	DOC_SNAPSHOT, /* of an actor, that somebody saved; the last DOC_KEPT are kept */
+	DOC_STATE,    /* the same, that the nodes take by themselves */
+	DOC_MODEL,    /* of a namespace; all are kept */
 	DOC_KINDS
 };
 #define DOC_KEPT 3
@@ -96,7 +97,7 @@ enum doc_kind {
 struct doc_name {
 	enum doc_kind kind;
 	const char *ns;
-	const char *actor;
+	const char *actor; /* NULL: it is the namespace's */
 };
 
 #define BACKEND_FEW 256
@@ -243,8 +244,8 @@ struct backend_ops {
 	int (*seq_at)(struct backend *, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns);
 
 	/*
-	 * Keep a text as the actor's newest of that kind, whether there is such an actor or not. *seq rises with each text, of
-	 * whatever actor. behind: only if that is the last one's sequence (0: there is none), else -ESTALE; NULL: in any case. After -ETIMEDOUT and
+	 * Keep a text as the newest of that name, whether there is such an actor or not. *seq rises with each text of the kind, of
+	 * whatever name. behind: only if that is the last one's sequence (0: there is none), else -ESTALE; NULL: in any case. After -ETIMEDOUT and
 	 * -ENOTCONN it may have been kept. All three block, and are not retried inside.
 	 */
 	int (*doc_put)(struct backend *, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
@@ -253,7 +254,12 @@ struct backend_ops {
 	 * doc_put that had returned before this call has kept. */
 	int (*doc_get)(struct backend *, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
 	    uint64_t *seq);
-	/* Take away all of that actor, of every kind; actor NULL: all of the namespace. */
+	/* The namespaces that have such a text, or had one. Blocks. */
+	int (*doc_list)(struct backend *, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
+	/* Have changed called whenever the model of a namespace may have changed, by whomever; ns NULL: of any. On a thread of the backend; it must not
+	 * block. One listener; NULL ends that, and returns when no call is under way. */
+	void (*models_listen)(struct backend *, void (*changed)(void *arg, const char *ns), void *arg);
+	/* Take away all snapshots of that actor, of every kind; actor NULL: all of the namespace. */
 	int (*doc_drop)(struct backend *, const char *ns, const char *actor, int64_t deadline_ns);
 
 	int (*limits)(struct backend *, int64_t deadline_ns, struct backend_limits *limits);

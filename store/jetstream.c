@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "js_api.h"
+#include "js_docs.h"
 #include "js_erase.h"
 #include "js_follow.h"
 #include "js_inbox.h"
@@ -402,10 +403,12 @@ jetstream_free(struct backend *b)
 		rpc_close(js->rpc);
 	js_follows_close(js->follows);
 	js_names_close(js->names);
+	js_docs_close(js->docs);
 	timer_free(js->timer);
 	js_inboxes_free(js);
 	js_follows_free(js->follows);
 	js_names_free(js->names);
+	js_docs_free(js->docs);
 	js_watches_free(js->watches);
 	rpc_free(js->rpc);
 	js_free_streams(js);
@@ -428,6 +431,8 @@ static const struct backend_ops jetstream_ops = {
 	.seq_at = js_seq_at,
 	.doc_put = js_doc_put,
 	.doc_get = js_doc_get,
+	.doc_list = js_doc_list,
+	.models_listen = js_models_listen,
 	.doc_drop = js_doc_drop,
 	.watch = js_watch,
 	.watch_stop = js_watch_stop,
@@ -456,7 +461,10 @@ on_disconnect(void *arg)
 static void
 on_reconnect(void *arg)
 {
-	js_names_hint(((struct jetstream *)arg)->names);
+	struct jetstream *js = arg;
+
+	js_names_hint(js->names);
+	js_docs_hint(js->docs);
 }
 
 static int
@@ -482,6 +490,8 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 		err = js_follows_open(js->follows);
 	if (err == 0)
 		err = js_names_open(js->names);
+	if (err == 0)
+		err = js_docs_open(js->docs);
 	if (err == 0 && natsConnection_JetStream(&js->js, rpc_connection(js->rpc), NULL) != NATS_OK)
 		err = -ENOMEM;
 	if (err != 0)
@@ -515,6 +525,8 @@ jetstream_new(struct backend **out, const struct jetstream_options *options, con
 		err = js_follows_new(&js->follows, js);
 	if (err == 0)
 		err = js_names_new(&js->names, js);
+	if (err == 0)
+		err = js_docs_new(&js->docs, js);
 	if (err == 0)
 		err = connect_to(js, options, why);
 	if (err != 0) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "listener.h"
 #include "js_sub.h"
 
 #define ADVISORIES "$JS.EVENT.ADVISORY.STREAM."
@@ -13,30 +14,24 @@ struct js_names {
 	struct js_sub ours;
 	struct buf lead; /* of the names of our streams */
 	struct buf subject; /* of ours */
-
-	struct lock lock;
-	/* Guarded by lock. */
-	void (*changed)(void *arg);
+	struct listener listener;
+	void (*changed)(void *arg); /* what it calls */
 	void *arg;
-	unsigned telling; /* calls of changed under way */
-	pthread_cond_t told;
 };
 
 void
 js_names_hint(struct js_names *n)
 {
-	lock_take(&n->lock);
-	void (*changed)(void *) = n->changed;
-	void *arg = n->arg;
-	n->telling += changed != NULL;
-	lock_give(&n->lock);
-	if (changed == NULL)
-		return;
-	changed(arg);
-	lock_take(&n->lock);
-	n->telling--;
-	pthread_cond_broadcast(&n->told);
-	lock_give(&n->lock);
+	listener_tell(&n->listener, NULL);
+}
+
+static void
+call_changed(void *arg, const char *name)
+{
+	const struct js_names *n = arg;
+
+	(void)name;
+	n->changed(n->arg);
 }
 
 void
@@ -44,12 +39,11 @@ js_names_listen(struct backend *b, void (*changed)(void *arg), void *arg)
 {
 	struct js_names *n = js_of(b)->names;
 
-	lock_take(&n->lock);
+	listener_set(&n->listener, NULL, NULL);
 	n->changed = changed;
 	n->arg = arg;
-	while (changed == NULL && n->telling > 0)
-		lock_wait(&n->lock, &n->told);
-	lock_give(&n->lock);
+	if (changed != NULL)
+		listener_set(&n->listener, call_changed, n);
 }
 
 /* "$JS.EVENT.ADVISORY.STREAM.<what>.<stream>". Streams of others change too, and often, where they hold queues or consumers. */
@@ -88,8 +82,7 @@ js_names_new(struct js_names **out, struct jetstream *js)
 	if (n == NULL)
 		return -ENOMEM;
 	n->js = js;
-	lock_init(&n->lock, LOCK_HINTS);
-	lock_cond_init(&n->told);
+	listener_init(&n->listener);
 	buf_printf(&n->lead, "%s-", js->prefix);
 	buf_printf(&n->subject, "%s.names", js->prefix);
 	*out = n;
@@ -121,7 +114,6 @@ js_names_free(struct js_names *n)
 		return;
 	buf_free(&n->lead);
 	buf_free(&n->subject);
-	pthread_cond_destroy(&n->told);
-	lock_destroy(&n->lock);
+	listener_destroy(&n->listener);
 	free(n);
 }

@@ -19,6 +19,7 @@
 struct js_watches;
 struct js_follows;
 struct js_names;
+struct js_docs;
 
 struct jetstream {
 	struct backend base;
@@ -30,6 +31,7 @@ struct jetstream {
 	struct js_watches *watches; /* js_watch.c's */
 	struct js_follows *follows; /* js_follow.c's */
 	struct js_names *names;     /* js_names.c's */
+	struct js_docs *docs;       /* js_docs.c's */
 	void (*on_disconnect)(void *arg); /* as in jetstream_options */
 	void *on_disconnect_arg;
 	char *prefix;
@@ -65,13 +67,6 @@ int js_scan(struct backend *b, struct actor_name name, struct backend_range rang
 
 /* The backend's seq_at (js_time.c). */
 int js_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns);
-
-/* Its doc_put, doc_get and doc_drop (js_docs.c). */
-int js_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
-    uint64_t *seq);
-int js_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
-    uint64_t *seq);
-int js_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 
 /* What tells one stream from another of the same name, never 0, and its last sequence, from the answer of STREAM.INFO. */
 void js_stream_state(const cJSON *info, uint64_t *epoch, uint64_t *last_seq);

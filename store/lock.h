@@ -46,7 +46,7 @@ enum lock_rank {
 	LOCK_CREATION, /* creation.lock: one consumer that is being made (js_consumer.c) */
 	LOCK_WATCHES,  /* js_watches.lock: the list of watches, and each of them (js_watch.c) */
 	LOCK_FOLLOWS,  /* js_follows.lock: the table of follows, and each of them (js_follow_state.h) */
-	LOCK_HINTS,    /* js_names.lock: who listens for names (js_names.c) */
+	LOCK_HINTS,    /* listener.lock: who listens for something (listener.h) */
 	LOCK_SUB,      /* js_sub.lock: whether there may be messages (js_sub.h) */
 	LOCK_STREAMS,  /* jetstream.lock: what is remembered of streams, and the inboxes that nobody uses (js_state.h) */
 	LOCK_MEMORY,   /* memory.lock: the whole backend (memory_state.h) */
@@ -59,6 +59,7 @@ enum lock_rank {
 	LOCK_INDEXES,  /* indexes.lock: the table of indexes and their counts, the listener (index_state.h) */
 	LOCK_FOLLOW,   /* follow.lock: one follow (follow.c) */
 	LOCK_SNAPSHOTS, /* snapshots.lock: of which actors one is to be taken (snapshots.c) */
+	LOCK_MODELS,   /* models.lock: the models of all namespaces (models.c) */
 	LOCK_NAMES,    /* names.lock: the names that were seen, who listens (names.c) */
 	LOCK_STORE,    /* store.lock: the table of actors and their counts, namespaces, conflicts, what reads ahead, who lingers
 			  (state.h) */

@@ -627,6 +627,7 @@ memory_free(struct backend *b)
 		free_ns(container_of(link, struct mem_ns, link));
 	table_free(&m->namespaces);
 	memory_docs_free(m);
+	listener_destroy(&m->models);
 	pthread_cond_destroy(&m->called);
 	lock_destroy(&m->lock);
 	free(m);
@@ -646,6 +647,8 @@ static const struct backend_ops memory_ops = {
 	.seq_at = memory_seq_at,
 	.doc_put = memory_doc_put,
 	.doc_get = memory_doc_get,
+	.doc_list = memory_doc_list,
+	.models_listen = memory_models_listen,
 	.doc_drop = memory_doc_drop,
 	.watch = memory_watch,
 	.watch_stop = memory_watch_stop,
@@ -670,9 +673,11 @@ memory_new(struct backend **out, const struct clock *clock)
 	m->base = (struct backend){ .ops = &memory_ops, .dedup_window_ns = DEDUP_WINDOW_NS, .few_at_once = true };
 	m->clock = clock;
 	lock_init(&m->lock, LOCK_MEMORY);
+	listener_init(&m->models);
 	lock_cond_init(&m->called);
 	int err = timer_new(&m->timer, clock);
 	if (err != 0) {
+		listener_destroy(&m->models);
 		pthread_cond_destroy(&m->called);
 		lock_destroy(&m->lock);
 		free(m);

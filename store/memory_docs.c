@@ -16,7 +16,7 @@ struct mem_doc {
 static bool
 is_of(const struct mem_doc *d, const struct doc_name *name)
 {
-	return d->kind == name->kind && strcmp(d->ns, name->ns) == 0 && strcmp(d->actor, name->actor) == 0;
+	return d->kind == name->kind && strcmp(d->ns, name->ns) == 0 && strcmp(d->actor, name->actor != NULL ? name->actor : "") == 0;
 }
 
 static void
@@ -66,7 +66,7 @@ new_doc(const struct doc_name *name, struct span text)
 		return NULL;
 	d->kind = name->kind;
 	d->ns = strdup(name->ns);
-	d->actor = strdup(name->actor);
+	d->actor = strdup(name->actor != NULL ? name->actor : "");
 	buf_put_span(&d->text, text);
 	if (d->ns != NULL && d->actor != NULL && !d->text.failed)
 		return d;
@@ -95,13 +95,40 @@ memory_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *b
 			end = &(*end)->next;
 		*end = d;
 		d->seq = *seq = ++m->doc_seq;
-		if (count == DOC_KEPT)
+		if (count == DOC_KEPT && name->kind != DOC_MODEL)
 			drop_oldest_locked(m, name);
 	}
 	lock_give(&m->lock);
 	if (err != 0)
 		free_doc(d);
+	else if (name->kind == DOC_MODEL)
+		listener_tell(&m->models, name->ns);
 	return err;
+}
+
+int
+memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg)
+{
+	struct memory *m = container_of(b, struct memory, base);
+	struct buf names = { 0 };
+
+	(void)deadline_ns;
+	lock_take(&m->lock);
+	for (const struct mem_doc *d = m->docs; d != NULL; d = d->next)
+		if (d->kind == kind)
+			buf_put(&names, d->ns, strlen(d->ns) + 1);
+	lock_give(&m->lock);
+	int err = names.failed ? -ENOMEM : 0;
+	for (size_t at = 0; err == 0 && at < names.len; at += strlen(names.p + at) + 1)
+		err = fn(arg, names.p + at);
+	buf_free(&names);
+	return err;
+}
+
+void
+memory_models_listen(struct backend *b, void (*changed)(void *arg, const char *ns), void *arg)
+{
+	listener_set(&container_of(b, struct memory, base)->models, changed, arg);
 }
 
 int
@@ -133,7 +160,7 @@ memory_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t de
 	lock_take(&m->lock);
 	for (struct mem_doc **at = &m->docs; *at != NULL;) {
 		struct mem_doc *d = *at;
-		if (strcmp(d->ns, ns) != 0 || (actor != NULL && strcmp(d->actor, actor) != 0)) {
+		if (d->kind == DOC_MODEL || strcmp(d->ns, ns) != 0 || (actor != NULL && strcmp(d->actor, actor) != 0)) {
 			at = &d->next;
 			continue;
 		}

@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "listener.h"
 #include "lock.h"
 #include "table.h"
 #include "timer.h"
@@ -56,6 +57,7 @@ struct memory {
 	uint64_t made; /* namespaces so far */
 	unsigned lent; /* calls under way that may be looking at a payload */
 	struct mem_rest *rests;
+	struct listener models; /* who wants to hear of them */
 	struct mem_doc *docs; /* oldest first */
 	uint64_t doc_seq;
 	struct backend_watch *watches;
@@ -94,6 +96,8 @@ int memory_doc_put(struct backend *b, const struct doc_name *name, const uint64_
     uint64_t *seq);
 int memory_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
     uint64_t *seq);
+int memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
+void memory_models_listen(struct backend *b, void (*changed)(void *arg, const char *ns), void *arg);
 int memory_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 int memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,
     struct backend_watch **out);

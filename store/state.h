@@ -41,6 +41,7 @@ struct store {
 	struct indexes *indexes; /* index.c's */
 	struct names *names;     /* names.c's */
 	struct all_types *types; /* types.c's */
+	struct models *models;       /* NULL: no model is kept to */
 	struct snapshots *snapshots; /* who takes them; NULL: nobody does */
 	atomic_size_t follows;   /* that were not freed yet */
 	struct timer *pump;   /* for appends whose time for company is over */
@@ -138,7 +139,8 @@ enum replay_key { REPLAY_OFFSET, REPLAY_VERSION };
 int replay_locate(struct actor *a, const struct head *until, enum replay_key key, uint64_t value, struct head *base,
     struct owned_record *found);
 
-/* Remember a refused append. */
+/* Remember a refused append; and what was refused for another reason, a line of text. actor NULL: it was no append. */
 void store_add_conflict(struct store *s, const struct actor *a, const struct conflict *c);
+void store_add_refusal(struct store *s, const char *ns, const char *actor, const char *reason);
 
 #endif

@@ -8,6 +8,7 @@
 #include "erase.h"
 #include "index.h"
 #include "json.h"
+#include "models.h"
 #include "names.h"
 #include "readahead.h"
 #include "snapshot.h"
@@ -30,7 +31,8 @@ struct conflict_entry {
 	struct conflict conflict;
 	char time[CLOCK_RFC3339_LEN + 1];
 	char *ns;
-	char *actor;
+	char *actor;  /* NULL: what was refused was no append */
+	char *reason; /* NULL: a conflict of versions */
 };
 
 int
@@ -95,6 +97,7 @@ free_conflict(struct conflict_entry *c)
 		return;
 	free(c->ns);
 	free(c->actor);
+	free(c->reason);
 	free(c);
 }
 
@@ -256,8 +259,10 @@ remove_ns(struct store *s, const char *ns)
 		index_gone(s, ns);
 	if (err == 0)
 		names_note(s, ns, false);
-	if (err == 0)
+	if (err == 0) {
 		snapshot_drop(s, ns, NULL);
+		models_removed(s, ns);
+	}
 	names_done(s, ns);
 	return err;
 }
@@ -438,18 +443,20 @@ store_get_options(const struct store *s)
 
 /* Conflicts */
 
-void
-store_add_conflict(struct store *s, const struct actor *a, const struct conflict *c)
+static void
+add_entry(struct store *s, const char *ns, const char *actor, const struct conflict *c, const char *reason)
 {
 	struct conflict_entry *entry = calloc(1, sizeof(*entry));
 
 	if (entry == NULL)
 		return;
-	entry->conflict = *c;
+	if (c != NULL)
+		entry->conflict = *c;
 	clock_rfc3339(clock_wall(s->clock), entry->time);
-	entry->ns = strdup(a->ns);
-	entry->actor = strdup(a->name);
-	if (entry->ns == NULL || entry->actor == NULL) {
+	entry->ns = strdup(ns);
+	entry->actor = actor != NULL ? strdup(actor) : NULL;
+	entry->reason = reason != NULL ? strdup(reason) : NULL;
+	if (entry->ns == NULL || (entry->actor == NULL) != (actor == NULL) || (entry->reason == NULL) != (reason == NULL)) {
 		free_conflict(entry);
 		return;
 	}
@@ -461,13 +468,33 @@ store_add_conflict(struct store *s, const struct actor *a, const struct conflict
 	free_conflict(oldest);
 }
 
+void
+store_add_conflict(struct store *s, const struct actor *a, const struct conflict *c)
+{
+	add_entry(s, a->ns, a->name, c, NULL);
+}
+
+void
+store_add_refusal(struct store *s, const char *ns, const char *actor, const char *reason)
+{
+	add_entry(s, ns, actor, NULL, reason);
+}
+
 static void
 put_conflict(struct buf *out, const struct conflict_entry *c)
 {
 	buf_printf(out, "{\"timestamp\":\"%s\",\"namespace\":", c->time);
 	json_put_string(out, span_of(c->ns));
-	buf_puts(out, ",\"actorId\":");
-	json_put_string(out, span_of(c->actor));
+	if (c->actor != NULL) {
+		buf_puts(out, ",\"actorId\":");
+		json_put_string(out, span_of(c->actor));
+	}
+	if (c->reason != NULL) {
+		buf_puts(out, ",\"reason\":");
+		json_put_string(out, span_of(c->reason));
+		buf_putc(out, '}');
+		return;
+	}
 	buf_printf(out, ",\"currentVersion\":%llu,\"attemptedVersion\":%llu", (unsigned long long)c->conflict.current,
 	    (unsigned long long)c->conflict.attempted);
 	if (c->conflict.id[0] != '\0') {
@@ -480,7 +507,7 @@ put_conflict(struct buf *out, const struct conflict_entry *c)
 static bool
 concerns(const struct conflict_entry *c, const char *ns, const char *actor)
 {
-	return c != NULL && (ns == NULL || strcmp(c->ns, ns) == 0) && (actor == NULL || strcmp(c->actor, actor) == 0);
+	return c != NULL && (ns == NULL || strcmp(c->ns, ns) == 0) && (actor == NULL || (c->actor != NULL && strcmp(c->actor, actor) == 0));
 }
 
 void

@@ -100,7 +100,7 @@ struct conflict {
 
 /*
  * The last refused appends of this node, newest last, one JSON object a line with the keys timestamp, namespace, actorId,
- * currentVersion, attemptedVersion, id?. ns NULL: of all namespaces; actor NULL: of all actors of ns. At most STORE_CONFLICTS are kept.
+ * currentVersion, attemptedVersion, id?; or what a model refused, or why it was refused itself: timestamp, namespace, actorId?, reason. ns NULL: of all namespaces; actor NULL: of all actors of ns. At most STORE_CONFLICTS are kept.
  */
 #define STORE_CONFLICTS 1024
 void store_conflicts(struct store *s, const char *ns, const char *actor, struct buf *out);

@@ -27,12 +27,12 @@ usage_error() {
 @test "--help succeeds" {
 	run "$AETHER" --help
 	assert_success
-	for command in mount umount append replay status version; do
+	for command in mount umount append replay snapshot import export status version; do
 		assert_output --partial "$command"
 	done
 }
 @test "every command has --help" {
-	for command in mount umount append replay status; do
+	for command in mount umount append replay snapshot import export status; do
 		run "$AETHER" "$command" --help
 		assert_success
 		assert_output --partial "aether $command"
@@ -60,6 +60,15 @@ usage_error() {
 @test "append without a path" { usage_error PATH append; }
 @test "replay: an unknown option" { usage_error --frobnicate replay "$N/x" --frobnicate; }
 @test "replay: a bad range" { usage_error --from replay "$N/x" --from -3; }
+@test "replay: a range that ends before it begins" { usage_error --to replay "$N/x" --from 3 --to 2; }
+@test "import without a file" { usage_error FILE import "$N/x"; }
+@test "export without a path" { usage_error PATH export; }
+@test "import: an unknown option" { usage_error --frobnicate import "$N/x" "$D/x" --frobnicate; }
+@test "export: too many arguments" { usage_error third export "$N/x" "$D/x" third; }
+@test "export of a namespace to standard output" { usage_error directory export "$N" -; }
+@test "snapshot: neither save nor show" { usage_error restore snapshot restore "$N/x"; }
+@test "snapshot save: a version without a state" { usage_error --version snapshot save "$N/x" --version 3; }
+@test "snapshot show takes no state" { usage_error '{}' snapshot show "$N/x" '{}'; }
 @test "umount without a mountpoint" { usage_error MOUNTPOINT umount; }
 
 @test "a message never shows a secret" {
@@ -175,6 +184,26 @@ usage_error() {
 	assert_output ''
 }
 
+@test "a conflict says current and attempted, of one event and of lines" {
+	seq 3 >>"$A"
+	run "$AETHER" append "$A" --version 2 '{}'
+	assert_failure 3
+	assert_output "aether: version conflict: $A is at version 3, attempted 2"
+	run --separate-stderr "$AETHER" append "$A" --version 3 - <<<$'a\nb'
+	assert_failure 3
+	assert_equal "${stderr:?}" "aether: version conflict: $A is at version 3, attempted 3"
+	assert_output ''
+	assert_versions_1_to 3 "$A"
+}
+
+@test "append --version to a new actor, and behind a gap" {
+	run "$AETHER" append "$A" --version 4 - <<<$'a\nb'
+	assert_output 5
+	run "$AETHER" append "$A" --version 9 --type T
+	assert_output 9
+	assert_equal "$(jq .version "$A" | xargs)" '4 5 9'
+}
+
 @test "replay prints the actor's events" {
 	seq 20 >>"$A"
 	run "$AETHER" replay "$A"
@@ -189,6 +218,27 @@ usage_error() {
 	assert_equal "$("$AETHER" replay "$A" --from 20 | jq .version | xargs)" '20 30'
 	assert_equal "$("$AETHER" replay "$A" --to 2 | jq .version | xargs)" '1 2'
 	assert_equal "$("$AETHER" replay "$A" --from 21 --to 29)" ''
+}
+
+@test "replay --to a version above the latest ends at the end" {
+	seq 3 >>"$A"
+	assert_equal "$("$AETHER" replay "$A" --from 2 --to 99 | jq .version | xargs)" '2 3'
+	touch "$A-empty"
+	run "$AETHER" replay "$A-empty" --to 5
+	assert_success
+	assert_output ''
+}
+
+@test "replay --follow --to ends after that version, also if it comes later or is passed over" {
+	seq 3 >>"$A"
+	timeout 20 "$AETHER" replay "$A" --follow --to 3 >"$D/to.3"
+	assert_equal "$(jq .version "$D/to.3" | xargs)" '1 2 3'
+	for to in 4 6; do timeout 60 "$AETHER" replay "$A" --follow --from 3 --to "$to" >"$D/to.$to" 3>&- & done
+	wait_for 20 test -s "$D/to.4" -a -s "$D/to.6"
+	seq 2 >>"$A"
+	echo '{"eventType":"T","version":7}' >>"$A"
+	wait
+	assert_equal "$(jq .version "$D/to.4" | xargs) / $(jq .version "$D/to.6" | xargs)" '3 4 / 3 4 5'
 }
 
 @test "replay of what does not exist exits 1" {

@@ -11,6 +11,7 @@ setup_file() {
 @test "every command of the README prints what it says" {
 	mkdir -p "$D/clone/build"
 	ln -sf "$(realpath "$AETHER")" "$D/clone/build/aether"
+	ln -sfn "$TESTS" "$D/clone/tests"
 	cd "$D/clone"
 	run "$TESTS/console" "$TESTS/../README.md" "$M"
 	assert_success

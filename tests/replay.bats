@@ -120,6 +120,13 @@ received() {
 	cmp "$N/large" "$D/large"
 }
 
+@test "replay --to does not read what is behind it" {
+	before="$(received)"
+	assert_equal "$("$AETHER" replay "$N/large" --to 3 | wc -l)" 3
+	assert_equal "$("$AETHER" replay "$N/large" --from 2 --to 2 | jq .version)" 2
+	(($(received) - before < $(stat -c %s "$D/large") / 3))
+}
+
 @test "several readers at once, from different places" {
 	for i in 1 5000000 9000000 13000000; do
 		cmp <(tail -c "+$i" "$N/large") <(tail -c "+$i" "$D/large") 3>&- || touch "$D/differs" &

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Groups bulk, cold, warm and point: one large actor, made by `cat >>` (many events a message), and another whose events are
-# a message each.
+# Groups bulk, cold, warm, point and state: one large actor, made by `cat >>` (many events a message), and another whose events are
+# a message each; for state one that has a snapshot.
 # shellcheck disable=SC2154 # set in run and lib.bash
 
 # Lines of 75 bytes.
@@ -65,12 +65,13 @@ warm_group() {
 	bench_end warm "$n"
 }
 
-# first_touch KEY N PROGRAM ARGUMENT...: of a fresh mount, beside a direct get.
+# first_touch KEY N PROGRAM ARGUMENT...: of a fresh mount, beside a direct get. CONVERSION: of what the program prints to
+# microseconds.
 first_touch() {
 	local round
 	for ((round = point_rounds; round > 0; round--)); do
 		remount
-		measure "$1" ours "$2" v "${@:3}" || return 0
+		measure "$1" ours "$2" "${CONVERSION:-v}" "${@:3}" || return 0
 		measure "$1" baseline "$2" v bench_nats "$url" "$probe_stream" "$probe_subject" get 200
 	done
 }
@@ -92,6 +93,29 @@ point_group() {
 	bench_end point "$n"
 }
 
+snapshot_reaches() {
+	[[ $(jq .version "$M/events/.aether/actors/$1/snapshot") -ge $2 ]]
+}
+
+# The folded state of an actor that has a snapshot of all events but the last, then but the last 500, each a message; and the actor as it
+# was when it had half of them.
+state_group() {
+	local n="$1" half=$(($1 / 2)) of="$M/events/.aether/actors/folded" line time probe_stream=aether-events probe_subject=aether.ev.events.tiny
+	bench state "$n"
+	echo tiny >>"$M/events/tiny"
+	head -n "$half" "$dir/input" >>"$M/events/folded"
+	time="$(date -u +%FT%T.%NZ)"
+	tail -n "+$((half + 1))" "$dir/input" >>"$M/events/folded"
+	wait_for "$limit" snapshot_reaches folded "$n" || { failed state "$n" "no snapshot"; return 0; }
+	echo '{"seq":1}' >>"$M/events/folded"
+	first_touch state "$n" bench_file head 1 "$of/state" '{"seq":1,'
+	CONVERSION='v * 1e6' first_touch state_cat "$n" bench_file run cat "$of/state"
+	first_touch at "$n" bench_file tail "$of/at/$time" "{\"version\":$half,"
+	for ((line = 2; line <= 500; line++)); do echo "{\"seq\":$line}" >>"$M/events/folded"; done
+	first_touch state_behind "$n" bench_file head 1 "$of/state" '{"seq":500,'
+	bench_end state "$n"
+}
+
 # What the groups after bulk read, as far as it is not there yet.
 fill_events() {
 	local n="$1" size
@@ -109,7 +133,7 @@ fill_events() {
 
 events_chapter() {
 	local n batch
-	wants bulk cold warm point || return 0
+	wants bulk cold warm point state || return 0
 	for n in "${event_sizes[@]}"; do
 		batch="bulk-$n-0"
 		server_start
@@ -121,6 +145,7 @@ events_chapter() {
 		if wants cold; then cold_group "$n"; fi
 		if wants warm; then warm_group "$n"; fi
 		if wants point; then point_group "$n"; fi
+		if wants state; then state_group "$n"; fi
 		close_store
 	done
 }

@@ -421,6 +421,22 @@ faulty_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq
 }
 
 static int
+faulty_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	return inner->ops->doc_list(inner, kind, deadline_ns, fn, arg);
+}
+
+static void
+faulty_models_listen(struct backend *b, void (*changed)(void *arg, const char *ns), void *arg)
+{
+	struct backend *inner = faulty_of(b)->inner;
+
+	inner->ops->models_listen(inner, changed, arg);
+}
+
+static int
 faulty_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns)
 {
 	struct backend *inner = faulty_of(b)->inner;
@@ -597,6 +613,8 @@ static const struct backend_ops faulty_ops = {
 	.seq_at = faulty_seq_at,
 	.doc_put = faulty_doc_put,
 	.doc_get = faulty_doc_get,
+	.doc_list = faulty_doc_list,
+	.models_listen = faulty_models_listen,
 	.doc_drop = faulty_doc_drop,
 	.ns_set = faulty_ns_set,
 	.ns_list = faulty_ns_list,
