@@ -7,6 +7,7 @@
 #include "entries.h"
 #include "libfuse.h"
 #include "notify.h"
+#include "type_file.h"
 
 #define ROOT_MODE 0755
 #define ACTOR_BITS 0666 /* an actor is readable and writable for whom its namespace is */
@@ -75,11 +76,13 @@ of_control(const struct fs_env *env, const struct node *n, struct stat *st)
 	int64_t changed_us = env->start_us;
 	uint64_t size = 0;
 
-	if (control_is_entry(n->control)) {
-		int err = entries_stat(n, &size, &changed_us);
-		if (err != 0)
-			return err;
-	}
+	int err = 0;
+	if (control_is_entry(n->control))
+		err = entries_stat(n, &size, &changed_us);
+	else if (control_kind(n->control) == CONTROL_TYPE)
+		err = type_file_stat(env, n, &size, &changed_us);
+	if (err != 0)
+		return err;
 	st->st_mode = control_mode(n->control);
 	st->st_nlink = S_ISDIR(st->st_mode) ? 2 : 1;
 	st->st_uid = env->options.set_uid ? env->options.uid : env->uid;
@@ -212,7 +215,7 @@ attr_get(const struct fs_env *env, struct node *n, struct attr *a)
 	case NODE_ACTOR:
 		return get_actor(env, n, a);
 	case NODE_CONTROL:
-		a->valid_s = control_kind(n->control) == CONTROL_FROM ? 0 : CONTROL_VALID_S;
+		a->valid_s = control_grows(n->control) ? 0 : CONTROL_VALID_S;
 		a->entry_valid_s = control_comes_and_goes(n->control) ? 0 : CONTROL_VALID_S;
 		return of_control(env, n, &a->st);
 	}

@@ -15,6 +15,7 @@
 #include "cluster_files.h"
 #include "entries.h"
 #include "space.h"
+#include "type_file.h"
 
 struct control_entry {
 	const char *name; /* NULL for a member of a dynamic directory */
@@ -257,6 +258,8 @@ static const struct control_entry time_member = {
 	.exists = actor_exists,
 };
 
+static const struct control_entry type_member = { .kind = CONTROL_TYPE, .mode = S_IFREG | 0444 };
+
 /* <namespace>/.aether/model.json: empty if there is none. */
 static int
 text_model(struct fs_env *env, const struct node *n, struct buf *out)
@@ -329,6 +332,7 @@ static const struct control_entry namespace_entries[] = {
 	    .member = &actor_member,
 	    .exists = actor_exists },
 	{ .name = "at", .mode = S_IFDIR | 0555, .member = &time_member, .exists = time_exists, .list = list_nothing },
+	{ .name = "by-type", .mode = S_IFDIR | 0555, .member = &type_member, .exists = type_file_exists, .list = type_file_list },
 	/* Nobody may write there, but for who tells of it (poker.h), who may have no more rights than its user. */
 	{ .name = "owned",
 	    .kind = CONTROL_OWNED,
@@ -405,6 +409,12 @@ bool
 control_comes_and_goes(const struct control_entry *e)
 {
 	return e->kind == CONTROL_LINK || e == &cluster_member;
+}
+
+bool
+control_grows(const struct control_entry *e)
+{
+	return e->kind == CONTROL_FROM || e->kind == CONTROL_TYPE;
 }
 
 const struct control_entry *

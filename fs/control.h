@@ -17,8 +17,8 @@
 struct control_entry;
 
 /* Most have a text that is made when they are opened, or fixed or few names; the others are in entries.h, CONTROL_FEED and CONTROL_LINES (feeds of events,
- * and of what happens in the cluster) in feed_file.h, CONTROL_OWNED (a directory of links to actors) and CONTROL_LINK in cluster_files.h. */
-enum control_kind { CONTROL_PLAIN, CONTROL_EVENTS, CONTROL_EVENT, CONTROL_FROM, CONTROL_AT, CONTROL_TIME, CONTROL_AT_TIME, CONTROL_FEED, CONTROL_LINES, CONTROL_OWNED, CONTROL_LINK };
+ * and of what happens in the cluster) in feed_file.h, CONTROL_TYPE in type_file.h, CONTROL_OWNED (a directory of links to actors) and CONTROL_LINK in cluster_files.h. */
+enum control_kind { CONTROL_PLAIN, CONTROL_EVENTS, CONTROL_EVENT, CONTROL_FROM, CONTROL_AT, CONTROL_TIME, CONTROL_AT_TIME, CONTROL_FEED, CONTROL_LINES, CONTROL_OWNED, CONTROL_LINK, CONTROL_TYPE };
 enum control_kind control_kind(const struct control_entry *e);
 
 /* File type and permission bits. */
@@ -35,6 +35,9 @@ const struct control_entry *control_member(const struct control_entry *e);
 
 /* Is it one that may be gone the next moment: a node, or a link to an actor that is owned? */
 bool control_comes_and_goes(const struct control_entry *e);
+
+/* Does its size change of itself? */
+bool control_grows(const struct control_entry *e);
 
 /* The `.aether` of a root or namespace node. */
 const struct control_entry *control_tree(const struct node *n);

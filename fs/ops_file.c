@@ -11,6 +11,7 @@
 #include "doc_file.h"
 #include "feed_file.h"
 #include "ops_bridge.h"
+#include "type_file.h"
 
 void
 ops_set_handle(struct fs_env *env, struct fuse_file_info *fi, void *handle)
@@ -32,7 +33,7 @@ file_of(const struct fs_env *env, const struct fuse_file_info *fi)
 	return ops_handle(env, fi);
 }
 
-/* Is what is open a struct file? Else it is a feed or a control file. */
+/* Is what is open a struct file? Else it is a feed, a type's or a control file. */
 static bool
 is_file(const struct node *n)
 {
@@ -43,6 +44,18 @@ static bool
 is_feed(const struct node *n)
 {
 	return n->kind == NODE_CONTROL && (control_kind(n->control) == CONTROL_FEED || control_kind(n->control) == CONTROL_LINES);
+}
+
+static bool
+is_type(const struct node *n)
+{
+	return n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_TYPE;
+}
+
+static struct type_file *
+type_of(const struct fs_env *env, const struct fuse_file_info *fi)
+{
+	return ops_handle(env, fi);
 }
 
 static struct feed_file *
@@ -120,6 +133,20 @@ open_control(struct fs_env *env, const struct node *n, struct fuse_file_info *fi
 }
 
 static int
+open_type(struct fs_env *env, const struct node *n, struct fuse_file_info *fi)
+{
+	struct type_file *f;
+	int err = type_file_open(env, n, &f);
+
+	if (err != 0)
+		return err;
+	ops_set_handle(env, fi, f);
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	return 0;
+}
+
+static int
 open_file(struct fs_env *env, struct node *n, struct fuse_file_info *fi)
 {
 	struct file *f;
@@ -137,6 +164,18 @@ close_control(struct fs_env *env, const struct fuse_file_info *fi)
 
 	handles_remove(&env->handles, &c->handle);
 	free_control(&c->handle);
+}
+
+/* What was opened is not wanted. */
+static void
+close_unseen(struct fs_env *env, const struct node *n, const struct fuse_file_info *fi)
+{
+	if (is_file(n))
+		file_free(file_of(env, fi));
+	else if (is_type(n))
+		type_file_free(env, type_of(env, fi));
+	else
+		close_control(env, fi);
 }
 
 static void
@@ -164,7 +203,9 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		open_feed(req, n);
 		return;
 	}
-	if (is_file(n) && (n->kind == NODE_ACTOR || !writing))
+	if (is_type(n) && !writing)
+		err = open_type(ops_env(req), n, fi);
+	else if (is_file(n) && (n->kind == NODE_ACTOR || !writing))
 		err = open_file(ops_env(req), n, fi);
 	else if (!is_file(n) && writing && control_takes(n->control) && ops_env(req)->options.read_only)
 		err = -EROFS;
@@ -175,12 +216,8 @@ ops_file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	/* When the open was interrupted there will be no release. */
-	if (fuse_reply_open(req, fi) != -ENOENT)
-		return;
-	if (is_file(n))
-		file_free(file_of(ops_env(req), fi));
-	else
-		close_control(ops_env(req), fi);
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		close_unseen(ops_env(req), n, fi);
 }
 
 static void
@@ -198,6 +235,19 @@ read_control(fuse_req_t req, const struct buf *text, uint64_t offset, size_t siz
 	buf_free(&out);
 }
 
+static void
+read_type(fuse_req_t req, struct type_file *f, uint64_t offset, size_t size)
+{
+	struct buf out = { 0 };
+	int err = type_file_read(f, offset, size, &out);
+
+	if (err != 0)
+		ops_reply_error(req, err);
+	else
+		fuse_reply_buf(req, out.p, out.len);
+	buf_free(&out);
+}
+
 void
 ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
@@ -205,6 +255,10 @@ ops_file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 
 	if (is_feed(ops_node(req, ino))) {
 		feed_file_read(feed_of(ops_env(req), fi), req, size, (fi->flags & O_NONBLOCK) != 0);
+		return;
+	}
+	if (is_type(ops_node(req, ino))) {
+		read_type(req, type_of(ops_env(req), fi), (uint64_t)offset, size);
 		return;
 	}
 	if (!is_file(ops_node(req, ino))) {
@@ -377,7 +431,10 @@ ops_file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		feed_file_release(feed_of(ops_env(req), fi), req);
 		return;
 	}
-	close_control(ops_env(req), fi);
+	if (is_type(ops_node(req, ino)))
+		type_file_free(ops_env(req), type_of(ops_env(req), fi));
+	else
+		close_control(ops_env(req), fi);
 	fuse_reply_err(req, 0);
 }
 

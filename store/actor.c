@@ -7,6 +7,7 @@
 #include "index.h"
 #include "readahead.h"
 #include "state.h"
+#include "types.h"
 
 static bool
 match(const struct table_link *link, const void *key)
@@ -291,6 +292,7 @@ actor_see_tombstone(struct store *s, const char *ns, const char *name, const str
 {
 	struct actor *a = find_actor(s, ns, name);
 
+	types_erased(s, ns);
 	if (a == NULL)
 		return;
 	lock_take(&a->lock);

@@ -30,7 +30,7 @@
 /* An actor's full name, not encoded, NUL-terminated. */
 struct actor_name {
 	const char *ns;
-	const char *actor;
+	const char *actor; /* NULL, where that is said to be possible: whichever of the namespace's actors */
 };
 
 /* What a namespace remembers about itself, the same on every node. */
@@ -116,6 +116,8 @@ struct scanned {
 	bool last; /* there was none behind it up to the scan's end, when it was sent */
 	/* Gives the whole record, which borrows the payload. */
 	void (*decode)(const struct scanned *m, struct record *r);
+	/* Appends the actor's name, not encoded. 0, or -EINVAL: no actor can be called that. */
+	int (*actor)(const struct scanned *m, struct buf *name);
 };
 
 /*
@@ -181,10 +183,11 @@ struct backend_ops {
 	 */
 	int (*purge)(struct backend *, struct actor_name, uint64_t before_seq, int64_t deadline_ns);
 
+	/* For GET_SEQ and GET_NEXT the actor may be NULL. */
 	void (*get)(struct backend *, struct actor_name, struct backend_get, int64_t deadline_ns, backend_get_fn fn, void *arg);
 
 	/*
-	 * Call fn for the actor's records in the range, in order. Fails with -ETIMEDOUT or -ENOTCONN when nothing has arrived for idle_ns. May
+	 * Call fn for the records in the range, in order, of the actor, or of all if that is NULL. Fails with -ETIMEDOUT or -ENOTCONN when nothing has arrived for idle_ns. May
 	 * end early, with 0, after as much as was wanted, or where the replica that serves it is behind. Blocks.
 	 */
 	int (*scan)(struct backend *, struct actor_name, struct backend_range, int64_t idle_ns, backend_scan_fn fn, void *arg);

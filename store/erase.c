@@ -8,6 +8,7 @@
 #include "index.h"
 #include "snapshot.h"
 #include "state.h"
+#include "types.h"
 
 /* So many at once: nearly all the time of each is waiting. */
 #define THREADS 16
@@ -70,6 +71,7 @@ actor_erase(struct actor *a)
 
 	if (err != 0)
 		return err;
+	types_erased(a->store, a->ns);
 	snapshot_drop(a->store, a->ns, a->name);
 	return purge(a, seq);
 }

@@ -54,7 +54,7 @@ op_free(struct op *op)
 static struct op *
 op_new(struct jetstream *js, struct actor_name name, int64_t deadline_ns, void *arg)
 {
-	size_t ns_size = strlen(name.ns) + 1, actor_size = strlen(name.actor) + 1;
+	size_t ns_size = strlen(name.ns) + 1, actor_size = name.actor != NULL ? strlen(name.actor) + 1 : 0;
 	struct op *op = calloc(1, sizeof(*op) + ns_size + actor_size);
 	struct buf subject = { 0 };
 
@@ -62,7 +62,8 @@ op_new(struct jetstream *js, struct actor_name name, int64_t deadline_ns, void *
 		return NULL;
 	*op = (struct op){ .js = js, .deadline_ns = deadline_ns, .arg = arg };
 	op->name.ns = memcpy(op->names, name.ns, ns_size);
-	op->name.actor = memcpy(op->names + ns_size, name.actor, actor_size);
+	if (name.actor != NULL)
+		op->name.actor = memcpy(op->names + ns_size, name.actor, actor_size);
 	js_subject(js, "ev", name.ns, name.actor, &subject);
 	op->subject = buf_text(&subject); /* owned by op from here on */
 	if (op->subject == NULL) {

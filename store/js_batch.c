@@ -12,13 +12,14 @@
 struct batched {
 	struct scanned base;
 	struct record record;
+	natsMsg *msg;
 };
 
 /* One question. */
 struct batch_question {
 	struct jetstream *js;
 	struct js_inbox *inbox;
-	struct buf subject; /* of the actor */
+	struct buf subject; /* of the actor, or of all */
 	struct backend_range range;
 	backend_scan_fn fn;
 	void *arg;
@@ -54,11 +55,20 @@ decode(const struct scanned *m, struct record *r)
 	*r = container_of(m, const struct batched, base)->record;
 }
 
+static int
+actor(const struct scanned *m, struct buf *name)
+{
+	const char *subject = NULL;
+
+	(void)natsMsgHeader_Get(container_of(m, const struct batched, base)->msg, "Nats-Subject", &subject);
+	return js_message_actor(subject, name);
+}
+
 /* Returns as backend_scan_fn. */
 static int
 hand_out(struct batch_question *q, natsMsg *msg)
 {
-	struct batched m = { .base.decode = decode };
+	struct batched m = { .base.decode = decode, .base.actor = actor, .msg = msg };
 
 	int err = js_message_direct(q->js->lg, msg, q->subject.p, &m.record);
 	if (err != 0)

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "js_api.h"
+#include "name.h"
 
 static void
 decode(natsMsg *msg, struct record *r)
@@ -17,6 +18,25 @@ decode(natsMsg *msg, struct record *r)
 			values[i] = NULL;
 	r->payload = (struct span){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
 	record_decode(r, values);
+}
+
+int
+js_message_actor(const char *subject, struct buf *name)
+{
+	const char *dot = subject != NULL ? strrchr(subject, '.') : NULL;
+
+	return dot == NULL ? -EINVAL : name_decode(name, span_of(dot + 1));
+}
+
+/* An actor's subject never ends in a "*". */
+static bool
+is_of(const char *subject, const char *wanted)
+{
+	size_t len = strlen(wanted);
+
+	if (len < 2 || strcmp(wanted + len - 2, ".*") != 0)
+		return strcmp(subject, wanted) == 0;
+	return strncmp(subject, wanted, len - 1) == 0 && strchr(subject + len - 1, '.') == NULL;
 }
 
 int
@@ -33,7 +53,7 @@ js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct r
 		log_error(lg, "JetStream: get: %s (code %s)", text, value);
 		return -EIO;
 	}
-	if (natsMsgHeader_Get(msg, "Nats-Subject", &value) != NATS_OK || strcmp(value, subject) != 0)
+	if (natsMsgHeader_Get(msg, "Nats-Subject", &value) != NATS_OK || !is_of(value, subject))
 		return -ENOENT;
 	if (natsMsgHeader_Get(msg, "Nats-Sequence", &value) != NATS_OK)
 		return -EIO;
@@ -185,7 +205,7 @@ js_message_leader(struct logger *lg, natsMsg *msg, const char *subject, struct j
 	if (err != 0)
 		return err;
 	const cJSON *message = cJSON_GetObjectItemCaseSensitive(reply, "message");
-	if (strcmp(js_text(message, "subject", ""), subject) != 0) {
+	if (!is_of(js_text(message, "subject", ""), subject)) {
 		err = -ENOENT;
 	} else {
 		m->headers = base64_decode(js_text(message, "hdrs", ""), &headers_len);

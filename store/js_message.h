@@ -10,8 +10,11 @@
 #include "logger.h"
 #include "record.h"
 
+/* The name of the actor whose subject that is, which may be NULL; appended. 0 or -EINVAL. */
+int js_message_actor(const char *subject, struct buf *name);
+
 /*
- * The answer to a direct get. 0, -ENOENT (none, or the message is not of that subject), or -EIO after a log line.
+ * The answer to a direct get, of that subject or, if that ends in a "*", of one that it stands for. 0, -ENOENT (none, or the message is not of that subject), or -EIO after a log line.
  */
 int js_message_direct(struct logger *lg, natsMsg *msg, const char *subject, struct record *r);
 

@@ -1,6 +1,9 @@
 /*
  * Many records of an actor in order: the backend's scan, by an ephemeral pull consumer of its own.
  *
+ * That of a whole namespace has no filter (servers 2.9 count a filter's messages when they make a consumer); what is no actor's is
+ * passed over here.
+ *
  * A pull consumer, because what is on its way is then bounded by what was asked for, whatever the reader does: two
  * requests are out, and a new one goes out when the end of one has been met among the messages. Nothing is acknowledged;
  * the chain and the consumer's own count tell if something is missing.
@@ -35,6 +38,7 @@ struct scan {
 	struct buf stream;
 	struct buf consumer; /* its name */
 	struct buf pull;     /* the subject of requests */
+	struct buf lead;     /* of the subjects of a whole namespace's actors, before the actor's name; empty for one actor */
 	uint64_t pull_bytes;
 	bool few; /* one request is likely to do */
 	uint64_t received; /* messages */
@@ -51,10 +55,11 @@ consumer_config(struct jetstream *js, struct actor_name name, const char *stream
 
 	js_subject(js, "ev", name.ns, name.actor, &subject);
 	const char *filter = buf_text(&subject);
+	bool all = name.actor == NULL;
 	bool ok = filter != NULL && cJSON_AddStringToObject(request, "stream_name", stream) != NULL &&
 		  cJSON_AddStringToObject(config, "deliver_policy", "by_start_sequence") != NULL &&
 		  cJSON_AddNumberToObject(config, "opt_start_seq", (double)from_seq) != NULL &&
-		  cJSON_AddStringToObject(config, "filter_subject", filter) != NULL &&
+		  (all || cJSON_AddStringToObject(config, "filter_subject", filter) != NULL) &&
 		  cJSON_AddStringToObject(config, "ack_policy", "none") != NULL &&
 		  cJSON_AddStringToObject(config, "replay_policy", "instant") != NULL &&
 		  cJSON_AddNumberToObject(config, "inactive_threshold", (double)INACTIVE_NS) != NULL &&
@@ -118,7 +123,9 @@ set_pull(struct scan *s, const struct backend_range *range)
 static int
 open_scan(struct scan *s, struct actor_name name, const struct backend_range *range, int64_t deadline_ns)
 {
-	int err = make_consumer(s, name, range->from_seq, deadline_ns);
+	if (name.actor == NULL)
+		js_subject(s->js, "ev", name.ns, "", &s->lead);
+	int err = s->lead.failed ? -ENOMEM : make_consumer(s, name, range->from_seq, deadline_ns);
 
 	if (err != 0)
 		return err;
@@ -156,6 +163,7 @@ close_scan(struct scan *s, int err)
 		delete_consumer(s);
 	/* What was asked for may still be on its way. */
 	js_inbox_give(s->js, s->inbox, err == -ETIMEDOUT || err == -ENOTCONN ? JS_INBOX_SILENT : JS_INBOX_BUSY);
+	buf_free(&s->lead);
 	buf_free(&s->pull);
 	buf_free(&s->consumer);
 	buf_free(&s->stream);
@@ -216,11 +224,17 @@ decode(const struct scanned *m, struct record *r)
 	js_message_decode(container_of(m, const struct js_scanned, base)->msg, m->seq, r);
 }
 
+static int
+actor(const struct scanned *m, struct buf *name)
+{
+	return js_message_actor(natsMsg_GetSubject(container_of(m, const struct js_scanned, base)->msg), name);
+}
+
 /* Hand out one message. Returns as backend_scan_fn, or 1 at the end. */
 static int
 hand_out(struct scan *s, natsMsg *msg, uint64_t to_seq, backend_scan_fn fn, void *arg)
 {
-	struct js_scanned m = { .base.decode = decode, .msg = msg };
+	struct js_scanned m = { .base.decode = decode, .base.actor = actor, .msg = msg };
 	struct js_delivered d;
 	int stop = 0;
 
@@ -231,7 +245,7 @@ hand_out(struct scan *s, natsMsg *msg, uint64_t to_seq, backend_scan_fn fn, void
 	m.base.seq = d.seq;
 	m.base.payload = d.payload;
 	m.base.last = d.pending == 0 || d.seq >= to_seq;
-	if (d.seq <= to_seq)
+	if (d.seq <= to_seq && (s->lead.len == 0 || strncmp(natsMsg_GetSubject(msg), s->lead.p, s->lead.len) == 0))
 		stop = fn(arg, &m.base);
 	return stop == 0 && m.base.last ? 1 : stop;
 }

@@ -52,6 +52,9 @@ enum lock_rank {
 	LOCK_MEMORY,   /* memory.lock: the whole backend (memory_state.h) */
 	LOCK_WAITER,   /* waiter.lock: one answer that is waited for (wait.c) */
 	LOCK_FEEDS,    /* feeds.lock: the feeds' hubs and readers, and what these have still to read (feed_state.h) */
+	LOCK_TYPES,    /* types.lock: one namespace's event types (types_state.h) */
+	LOCK_TYPES_ALL, /* all_types.lock: the table of them and their counts (types_state.h) */
+	LOCK_TYPE_READER, /* type_reader.lock: whose turn it is to read (types_read.c) */
 	LOCK_INDEX,    /* index.lock: one index (index_state.h) */
 	LOCK_INDEXES,  /* indexes.lock: the table of indexes and their counts, the listener (index_state.h) */
 	LOCK_FOLLOW,   /* follow.lock: one follow (follow.c) */

@@ -206,10 +206,31 @@ lower_bound(const struct mem_actor *actor, uint64_t seq)
 	return lo;
 }
 
+static const struct mem_place *
+any_place_locked(const struct mem_ns *ns, struct backend_get g)
+{
+	bool last;
+
+	for (uint64_t seq = g.seq; ns != NULL && seq != 0 && seq <= ns->info.last_seq; seq++) {
+		if (memory_record_at(&ns->places[seq - 1], &last) != NULL)
+			return &ns->places[seq - 1];
+		if (g.kind == GET_SEQ)
+			break;
+	}
+	return NULL;
+}
+
 static const struct record *
 get_locked(struct memory *m, struct actor_name name, struct backend_get g)
 {
 	struct mem_ns *ns = memory_find_ns_locked(m, name.ns);
+	const struct mem_place *place;
+	bool last;
+
+	if (name.actor == NULL) {
+		place = any_place_locked(ns, g);
+		return place != NULL ? memory_record_at(place, &last) : NULL;
+	}
 	struct mem_actor *actor = ns == NULL ? NULL : find_actor_locked(ns, name.actor);
 
 	if (actor == NULL || actor->count == 0)
@@ -313,6 +334,7 @@ memory_get(struct backend *b, struct actor_name name, struct backend_get g, int6
 struct mem_scanned {
 	struct scanned base;
 	struct record record;
+	const char *actor; /* lives as long as the backend */
 };
 
 static void
@@ -322,16 +344,24 @@ decode(const struct scanned *m, struct record *r)
 }
 
 static int
+scanned_actor(const struct scanned *m, struct buf *name)
+{
+	buf_puts(name, container_of(m, const struct mem_scanned, base)->actor);
+	return 0;
+}
+
+static int
 scan(struct memory *m, struct actor_name name, struct backend_range range, backend_scan_fn fn, void *arg)
 {
 	while (range.from_seq <= range.to_seq) {
-		struct mem_scanned one = { .base.decode = decode };
+		struct mem_scanned one = { .base.decode = decode, .base.actor = scanned_actor };
 		lock_take(&m->lock);
 		const struct record *r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = range.from_seq });
 		if (r != NULL) {
 			one.record = *r;
 			one.base.seq = r->seq;
 			one.base.payload = r->payload;
+			one.actor = memory_find_ns_locked(m, name.ns)->places[r->seq - 1].actor->name;
 			r = get_locked(m, name, (struct backend_get){ .kind = GET_NEXT, .seq = r->seq + 1 });
 			one.base.last = r == NULL || r->seq > range.to_seq;
 		}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <xxhash.h>
 
 #define HIGH_BITS 0x8080808080808080u
 
@@ -121,6 +122,48 @@ name_encode(struct buf *out, struct span name)
 	}
 }
 
+static bool
+must_escape(struct span text, size_t i)
+{
+	unsigned char c = (unsigned char)text.p[i];
+
+	return c < 0x20 || c == 0x7f || c == '/' || c == '%' || (c == '.' && i == 0);
+}
+
+#define CUT_MARK "%~"
+#define DIGEST_LEN 32
+
+/* Cut where it does no harm to a character. */
+static void
+cut(struct buf *out, size_t begin, struct span text)
+{
+	size_t end = begin + NAME_FILE_MAX - DIGEST_LEN - (sizeof(CUT_MARK) - 1);
+	XXH128_hash_t digest = XXH3_128bits(text.p, text.len);
+
+	while (end > begin && ((unsigned char)out->p[end] & 0xc0) == 0x80)
+		end--;
+	for (size_t back = 1; back <= 2 && end - begin > back; back++)
+		if (out->p[end - back] == '%')
+			end -= back;
+	out->len = end;
+	buf_printf(out, "%s%016llx%016llx", CUT_MARK, (unsigned long long)digest.high64, (unsigned long long)digest.low64);
+}
+
+void
+name_file(struct buf *out, struct span text)
+{
+	size_t begin = out->len;
+
+	for (size_t i = 0; i < text.len && out->len - begin <= NAME_FILE_MAX; i++) {
+		if (must_escape(text, i))
+			buf_printf(out, "%%%02X", (unsigned)(unsigned char)text.p[i]);
+		else
+			buf_putc(out, text.p[i]);
+	}
+	if (!out->failed && out->len - begin > NAME_FILE_MAX)
+		cut(out, begin, text);
+}
+
 static int
 hex_value(char c)
 {
@@ -157,4 +200,32 @@ name_decode(struct buf *out, struct span wire)
 		return -EINVAL;
 	buf_put(out, name, len);
 	return 0;
+}
+
+int
+name_of_file(struct buf *out, struct span name)
+{
+	size_t begin = out->len, mark = name.len - DIGEST_LEN - (sizeof(CUT_MARK) - 1);
+	struct buf again = { 0 };
+
+	if (name.len > DIGEST_LEN + sizeof(CUT_MARK) && memcmp(name.p + mark, CUT_MARK, sizeof(CUT_MARK) - 1) == 0)
+		return -EAGAIN;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.p[i];
+		if (c == '%') {
+			int high = name.len - i > 2 ? hex_value(name.p[i + 1]) : -1;
+			int low = name.len - i > 2 ? hex_value(name.p[i + 2]) : -1;
+			c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
+			i += 2;
+		}
+		buf_putc(out, c);
+	}
+	/* A text has one name only. */
+	name_file(&again, (struct span){ out->p + begin, out->len - begin });
+	bool same = !out->failed && !again.failed && span_eq((struct span){ again.p, again.len }, name);
+	buf_free(&again);
+	if (same && name.len > 0)
+		return 0;
+	out->len = begin;
+	return -EINVAL;
 }

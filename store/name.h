@@ -40,4 +40,15 @@ void name_encode(struct buf *out, struct span name);
  */
 int name_decode(struct buf *out, struct span wire);
 
+/*
+ * How a text, which may be any bytes, is called as a file: as it is, but that '/', '%', control characters and a leading dot
+ * are written %XX as on the wire, and one that would then have more than 255 bytes is cut, and ends in "%~" and 32 hexadecimal digits of its
+ * XXH3 (128 bits). Appended.
+ */
+#define NAME_FILE_MAX 255
+void name_file(struct buf *out, struct span text);
+
+/* Append the text that such a name stands for. 0; -EINVAL: it is none of name_file's; -EAGAIN: it was cut, and the text must be looked for. */
+int name_of_file(struct buf *out, struct span name);
+
 #endif

@@ -1,6 +1,6 @@
 /*
  * The bodies of struct store and struct actor, for the files that make up the store: store.c, actor.c, replay.c,
- * locate.c, fetch.c, readahead.c, append.c, append_*.c, dedup.c, index.c and index_feed.c, follow.c, names.c. Nobody else includes this.
+ * locate.c, fetch.c, readahead.c, append.c, append_*.c, dedup.c, index.c and index_feed.c, follow.c, names.c, types*.c. Nobody else includes this.
  *
  * In which order their locks are taken, and others below them: lock.h.
  */
@@ -25,6 +25,7 @@
 #include "wait.h"
 
 struct indexes;
+struct all_types;
 struct names;
 
 struct store {
@@ -39,6 +40,7 @@ struct store {
 	struct timer *worker; /* for what an append must look up by blocking */
 	struct indexes *indexes; /* index.c's */
 	struct names *names;     /* names.c's */
+	struct all_types *types; /* types.c's */
 	struct models *models;       /* NULL: no model is kept to */
 	struct snapshots *snapshots; /* who takes them; NULL: nobody does */
 	atomic_size_t follows;   /* that were not freed yet */

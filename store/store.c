@@ -13,6 +13,7 @@
 #include "readahead.h"
 #include "snapshot.h"
 #include "state.h"
+#include "types.h"
 
 #define LIMITS_MAX_AGE_NS NS_PER_SEC
 /* A time that is over in so long counts as one that has come. */
@@ -55,9 +56,12 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	err = names_new(&s->names, s);
 	if (err != 0)
 		goto fail_indexes;
-	err = timer_new(&s->worker, clock);
+	err = all_types_new(&s->types, s);
 	if (err != 0)
 		goto fail_names;
+	err = timer_new(&s->worker, clock);
+	if (err != 0)
+		goto fail_types;
 	err = timer_new(&s->pump, clock);
 	if (err != 0)
 		goto fail_worker;
@@ -71,6 +75,8 @@ store_new(struct store **out, struct backend *backend, const struct clock *clock
 	return 0;
 fail_worker:
 	timer_free(s->worker);
+fail_types:
+	all_types_free(s->types);
 fail_names:
 	names_free(s->names);
 fail_indexes:
@@ -110,12 +116,14 @@ store_free(struct store *s)
 		log_error(s->lg, "the store is closed under %zu that follow a namespace", atomic_load(&s->follows));
 	names_stop(s->names);
 	indexes_stop(s->indexes);
+	all_types_stop(s->types);
 	readahead_end_all(s);
 	timer_free(s->pump);
 	timer_free(s->worker);
 	s->backend->ops->free(s->backend);
 	indexes_free(s->indexes);
 	names_free(s->names);
+	all_types_free(s->types);
 	quota_destroy(&s->window);
 	quota_destroy(&s->room);
 	cache_free(s->cache);

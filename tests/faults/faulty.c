@@ -135,8 +135,8 @@ op_new(struct faulty *f, struct fault fault, struct actor_name name, int64_t dea
 		return NULL;
 	*op = (struct op){ .faulty = f, .fault = fault, .deadline_ns = deadline_ns, .arg = arg };
 	op->ns = strdup(name.ns);
-	op->actor = strdup(name.actor);
-	if (op->ns == NULL || op->actor == NULL) {
+	op->actor = name.actor != NULL ? strdup(name.actor) : NULL;
+	if (op->ns == NULL || (name.actor != NULL && op->actor == NULL)) {
 		op_free(op);
 		return NULL;
 	}

@@ -28,6 +28,7 @@ contract_run(const struct contract *c, const struct check_test *extra, size_t ex
 		{ contract_broken_tests, contract_broken_count },
 		{ contract_ns_tests, contract_ns_count },
 		{ contract_past_tests, contract_past_count },
+		{ contract_types_tests, contract_types_count },
 		{ contract_snapshot_tests, contract_snapshot_count },
 		{ contract_index_tests, contract_index_count },
 		{ contract_erase_tests, contract_erase_count },

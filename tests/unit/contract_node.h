@@ -96,6 +96,8 @@ extern const struct check_test contract_read_tests[];
 extern const size_t contract_read_count;
 extern const struct check_test contract_past_tests[];
 extern const size_t contract_past_count;
+extern const struct check_test contract_types_tests[];
+extern const size_t contract_types_count;
 extern const struct check_test contract_snapshot_tests[];
 extern const size_t contract_snapshot_count;
 extern const struct check_test contract_broken_tests[];

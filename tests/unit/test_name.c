@@ -156,5 +156,76 @@ TEST(agrees_with_a_model_of_utf8)
 	}
 }
 
-TESTS(T(encodes_names), T(encodes_every_byte_apart), T(refuses_other_wire_forms), T(decodes_up_to_the_longest_name),
+static void
+check_file(const char *text, const char *file)
+{
+	struct buf b = { 0 };
+
+	name_file(&b, span_of(text));
+	CHECK_EQ_STR(buf_text(&b), file);
+	buf_clear(&b);
+	CHECK_EQ_INT(name_of_file(&b, span_of(file)), 0);
+	CHECK_EQ_STR(buf_text(&b), text);
+	buf_free(&b);
+}
+
+TEST(names_files)
+{
+	check_file("OrderPlaced", "OrderPlaced");
+	check_file("a.b c*\"~", "a.b c*\"~");
+	check_file("a/b", "a%2Fb");
+	check_file("100%", "100%25");
+	check_file(".", "%2E");
+	check_file("..", "%2E.");
+	check_file(".aether", "%2Eaether");
+	check_file("\x01\n\x7f", "%01%0A%7F");
+	check_file("Stra\xc3\x9f"
+		   "e",
+	    "Stra\xc3\x9f"
+	    "e");
+	check_file("%~", "%25~");
+}
+
+TEST(refuses_what_names_no_file)
+{
+	static const char *const names[] = { "", "a%2fb", "a%41", "a%", "a%2", "a%zz", ".", "..", ".a", "a%~", "a%2E", "\x01" };
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		CHECK_EQ_INT(name_of_file(&b, span_of(names[i])), -EINVAL);
+	CHECK_EQ_UINT(b.len, 0);
+	buf_free(&b);
+}
+
+/* Of any length, with characters of any length where it is cut: a name that a file can have, and another for another text. */
+TEST(cuts_names_of_files)
+{
+	static const char *const pieces[] = { "a", "\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "/", "%" };
+	struct buf text = { 0 }, name = { 0 }, last = { 0 }, back = { 0 };
+
+	for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
+		for (size_t lead = 0; lead < 4; lead++) {
+			buf_clear(&text);
+			buf_put(&text, "xyz", lead);
+			while (text.len < 700) {
+				buf_puts(&text, pieces[p]);
+				buf_clear(&name);
+				buf_clear(&back);
+				name_file(&name, (struct span){ text.p, text.len });
+				REQUIRE(name.len <= NAME_FILE_MAX && name_utf8(name.p, name.len));
+				REQUIRE(!span_eq((struct span){ name.p, name.len }, (struct span){ last.p, last.len }));
+				int err = name_of_file(&back, (struct span){ name.p, name.len });
+				REQUIRE(err == 0 ? span_eq((struct span){ back.p, back.len }, (struct span){ text.p, text.len }) : err == -EAGAIN && text.len > 80);
+				buf_clear(&last);
+				buf_put(&last, name.p, name.len);
+			}
+		}
+	}
+	buf_free(&text);
+	buf_free(&name);
+	buf_free(&last);
+	buf_free(&back);
+}
+
+TESTS(T(names_files), T(refuses_what_names_no_file), T(cuts_names_of_files), T(encodes_names), T(encodes_every_byte_apart), T(refuses_other_wire_forms), T(decodes_up_to_the_longest_name),
     T(checks_names), T(checks_lengths), T(agrees_with_a_model_of_utf8))
