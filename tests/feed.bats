@@ -157,7 +157,7 @@ nats_publish() {
 	assert_errno EPERM unlink "$F"
 	assert_equal "$(stat -c '%F %a %s' "$F")" 'regular empty file 444 0'
 	assert_equal "$(stat -c '%F %a %s' "$M/.aether/events")" 'regular empty file 400 0'
-	assert_equal "$(cd "$N/.aether" && echo *)" 'actors at conflicts events model.dot model.json models owned'
+	assert_equal "$(cd "$N/.aether" && echo *)" 'actors at by-type conflicts events model.dot model.json models owned'
 }
 
 @test "what JetStream refuses, what is not ours, and new actors are no events" {
