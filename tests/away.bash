@@ -136,7 +136,7 @@ live_more() {
 	local upto
 	upto="$(($(wc -l <"$D/live.acked") + $1))"
 	wait_for 120 live_has "$upto" || fail "$(cat "$D/live.refused" 2>/dev/null): the writer stands still"
-	[[ ! -s $D/live.rc ]] || fail "the writer was refused: $(cat "$D/live.refused")"
+	[[ ! -s $D/live.rc ]] || fail "the writer was refused: $(cat "$D/live.refused") $(tail -n 8 "$D/other.log")"
 }
 
 live_has() {
