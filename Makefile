@@ -24,8 +24,8 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
 CONTRACT := $(B)/tests/jetstream_contract
-# Those that other targets run; and with sanitizers those that are about other programs than ours, or about what others show as well.
-ELSEWHERE := live_outage jetstream contended worker $(if $(SAN),lint bench dpkg ext4 readme)
+# Those that other targets run; and SKIP="NAME…".
+ELSEWHERE := live_outage jetstream contended worker $(SKIP)
 BATS := $(sort $(filter-out $(ELSEWHERE:%=tests/%.bats),$(wildcard tests/*.bats)))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
