@@ -72,6 +72,7 @@ refuse(const struct fs_env *env, const struct node *n, const char *why)
 	return -EINVAL;
 }
 
+/* Take what has come into account. 1: the document is whole; 0: more is to come; or -errno. */
 static int
 take_locked(struct fs_env *env, const struct node *n, struct doc_file *d, bool ends_line)
 {
@@ -92,17 +93,16 @@ take_locked(struct fs_env *env, const struct node *n, struct doc_file *d, bool e
 	}
 	if (!is_blank(d->input.p + d->seen, d->input.p + d->input.len))
 		return refuse(env, n, "something follows the object");
-	int err = control_save(env, n, (struct span){ d->input.p, d->seen });
-	d->saved = err == 0;
-	if (d->saved)
-		drop_locked(d);
-	return err;
+	d->input.len = d->seen;
+	return 1;
 }
 
 int
 doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, const char *data, size_t size)
 {
+	bool ends_line = data[size - 1] == '\n' && size % BUFFER_BYTES != 0 && !control_takes_lines(n->control);
 	const char *end = data + size;
+	struct buf whole = { 0 };
 	int err = 0;
 
 	lock_take(&d->lock);
@@ -113,11 +113,25 @@ doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, con
 		err = refuse(env, n, "there is something behind the object that was saved");
 	} else if (data < end) {
 		buf_put(&d->input, data, (size_t)(end - data));
-		err = take_locked(env, n, d, end[-1] == '\n' && size % BUFFER_BYTES != 0 && !control_takes_lines(n->control));
+		err = take_locked(env, n, d, ends_line);
+	}
+	if (err == 1) {
+		whole = d->input;
+		d->input = (struct buf){ 0 };
+		d->saved = true; /* unless that fails; nobody else's write comes before it is known */
 	}
 	if (err != 0)
 		drop_locked(d);
 	lock_give(&d->lock);
+	if (err != 1)
+		return err;
+	err = control_save(env, n, (struct span){ whole.p, whole.len });
+	buf_free(&whole);
+	if (err != 0) {
+		lock_take(&d->lock);
+		d->saved = false;
+		lock_give(&d->lock);
+	}
 	return err;
 }
 
