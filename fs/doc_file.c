@@ -109,7 +109,9 @@ doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, con
 	if (d->input.len == 0)
 		while (data < end && is_space(*data))
 			data++;
-	if (data < end && d->saved) {
+	if (d->refused != 0) {
+		err = d->refused;
+	} else if (data < end && d->saved) {
 		err = refuse(env, n, "there is something behind the object that was saved");
 	} else if (data < end) {
 		buf_put(&d->input, data, (size_t)(end - data));
@@ -120,6 +122,8 @@ doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, con
 		d->input = (struct buf){ 0 };
 		d->saved = true; /* unless that fails; nobody else's write comes before it is known */
 	}
+	if (err < 0)
+		d->refused = err;
 	if (err != 0)
 		drop_locked(d);
 	lock_give(&d->lock);

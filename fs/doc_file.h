@@ -24,6 +24,7 @@ struct doc_file {
 	size_t depth;
 	bool in_string, escaped;
 	bool saved;
+	int refused; /* -errno: what belonged to something that was refused, and so is what follows; 0 */
 };
 
 void doc_file_init(struct doc_file *d);
@@ -31,7 +32,8 @@ void doc_file_destroy(struct doc_file *d);
 
 /*
  * More of it has been written. If it is whole now, n's save is called (control.h), and blocks. 0: taken. -EINVAL: it is no object, or something
- * follows it; -EMSGSIZE: it is larger than a message may be; or what save says. After an error what has come so far is dropped.
+ * follows it; -EMSGSIZE: it is larger than a message may be; or what save says. After an error what has come so far is dropped. After the
+ * first two what follows through the same handle gets the same answer, for it may be the rest of what the kernel took a part of.
  */
 int doc_file_write(struct fs_env *env, const struct node *n, struct doc_file *d, const char *data, size_t size);
 
