@@ -145,32 +145,10 @@ export(const char *path, const char *file, bool quiet)
 static int
 export_main(int argc, char **argv)
 {
-	enum { QUIET };
-	static const struct cli_option options[] = { { "quiet", 'q', false, QUIET }, { NULL, 0, false, 0 } };
-	struct cli c = { .argc = argc, .argv = argv, .next = 1, .options = options };
-	const char *value, *path = NULL, *file = NULL;
-	struct buf why = { 0 };
-	bool quiet = false;
-	int id, code;
+	struct transfer_arguments a;
+	int code = transfer_arguments(&command_export, argc, argv, &a);
 
-	while ((id = cli_next(&c, &value, &why)) != CLI_END) {
-		if (id == CLI_BAD) {
-			code = cli_usage(&command_export, "%s", buf_text(&why));
-			buf_free(&why);
-			return code;
-		}
-		if (id == QUIET)
-			quiet = true;
-		else if (path == NULL)
-			path = value;
-		else if (file == NULL)
-			file = value;
-		else
-			return cli_usage(&command_export, "unexpected argument '%s'", value);
-	}
-	if (file == NULL)
-		return cli_usage(&command_export, "%s is missing", path == NULL ? "PATH" : "FILE");
-	return export(path, file, quiet);
+	return code == CLI_DONE ? export(a.path, a.file, a.quiet) : code;
 }
 
 const struct cli_command command_export = {

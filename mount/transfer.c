@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
 #include "interrupt.h"
 
 static DIR *
@@ -125,4 +124,35 @@ transfer_directory(struct transfer_place from, struct transfer_place to, transfe
 			close(fd);
 	}
 	return code;
+}
+
+int
+transfer_arguments(const struct cli_command *command, int argc, char **argv, struct transfer_arguments *a)
+{
+	enum { QUIET };
+	static const struct cli_option options[] = { { "quiet", 'q', false, QUIET }, { NULL, 0, false, 0 } };
+	struct cli c = { .argc = argc, .argv = argv, .next = 1, .options = options };
+	struct buf why = { 0 };
+	const char *value;
+	int id, code;
+
+	*a = (struct transfer_arguments){ .quiet = false };
+	while ((id = cli_next(&c, &value, &why)) != CLI_END) {
+		if (id == CLI_BAD) {
+			code = cli_usage(command, "%s", buf_text(&why));
+			buf_free(&why);
+			return code;
+		}
+		if (id == QUIET)
+			a->quiet = true;
+		else if (a->path == NULL)
+			a->path = value;
+		else if (a->file == NULL)
+			a->file = value;
+		else
+			return cli_usage(command, "unexpected argument '%s'", value);
+	}
+	if (a->file == NULL)
+		return cli_usage(command, "%s is missing", a->path == NULL ? "PATH" : "FILE");
+	return CLI_DONE;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "cli.h"
 #include "progress.h"
 
 /* A directory, opened, and what messages call it. */
@@ -39,5 +40,14 @@ int transfer_directory(struct transfer_place from, struct transfer_place to, tra
 
 /* The bytes of all these files, as far as they can be told. */
 uint64_t transfer_total(int directory);
+
+/* What the command lines of both say. Texts are borrowed from argv. */
+struct transfer_arguments {
+	const char *path, *file;
+	bool quiet;
+};
+
+/* CLI_DONE, or CLI_USAGE after a message on standard error. */
+int transfer_arguments(const struct cli_command *command, int argc, char **argv, struct transfer_arguments *a);
 
 #endif

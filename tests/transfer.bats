@@ -281,7 +281,7 @@ bar() {
 
 @test "- is standard output and standard input" {
 	seq 10 >>"$A"
-	"$AETHER" export "$A" - | sed "s/${A##*/}/copy/" | "$AETHER" import "$N/copy" -
+	"$AETHER" export "$A" - | sed "s/\"actorId\":\"${A##*/}\"/\"actorId\":\"copy\"/" | "$AETHER" import "$N/copy" -
 	assert_equal "$(events "$N/copy" | xargs)" "$(seq 10 | xargs)"
 }
 

@@ -2,9 +2,11 @@
  * once. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../store/append.h"
 #include "../../store/memory.h"
+#include "../../store/snapshot.h"
 #include "../faults/faulty.h"
 #include "contract.h"
 #include "contract_node.h"
@@ -593,7 +595,46 @@ TEST(a_purge_that_fails)
 	node_close(&n);
 }
 
-static const struct check_test own[] = { T(a_lost_acknowledgement), T(a_lost_publish), T(a_publish_that_arrives_late),
+/* Reading the state costs what came after the snapshot, however much there was before: few questions, and nothing before it is read. */
+TEST(the_state_reads_only_what_came_after_the_snapshot)
+{
+	enum { BEFORE = 50, LINES = 1000 };
+	struct node n, cold;
+	struct snapshots *sn;
+	struct buf lines = { 0 }, got = { 0 };
+
+	REQUIRE(scripted(&n, NULL, NULL, 0, 5000 * MS));
+	REQUIRE(snapshots_new(&sn, n.store, BEFORE * LINES, NULL, NULL) == 0);
+	for (int i = 0; i < LINES; i++)
+		buf_puts(&lines, "{\"before\":1.10}\n");
+	for (int i = 0; i < BEFORE; i++)
+		CHECK_EQ_INT(append(n.a, buf_text(&lines)).err, 0);
+	for (int64_t end = clock_mono(clock_system()) + 10000 * MS; snapshots_taken(n.store) == 0 && clock_mono(clock_system()) < end;)
+		(void)head_of(n.a);
+	CHECK_EQ_UINT(snapshots_taken(n.store), 1);
+	CHECK_EQ_INT(append(n.a, "{\"after\":true}").err, 0);
+	REQUIRE(scripted(&cold, &n, NULL, 0, 5000 * MS));
+	CHECK_EQ_INT(snapshot_state(cold.a, &got), 0);
+	CHECK_EQ_MEM(got.p, got.len, "{\"before\":1.10,\"after\":true}\n", strlen("{\"before\":1.10,\"after\":true}\n"));
+	uint64_t gets = faulty_calls(cold.backend, FAULT_GET), scans = faulty_calls(cold.backend, FAULT_SCAN);
+	printf("# %llu gets and %llu scans, and the snapshot itself\n", (unsigned long long)gets, (unsigned long long)scans);
+	CHECK(gets + scans + 1 <= 20);
+	/* And not one of the records before. */
+	struct head head = head_of(cold.a);
+	struct actor_bytes bytes = { 0 };
+	gets += scans;
+	CHECK_EQ_INT(actor_borrow(cold.a, &head, 0, 10, &bytes) > 0, true);
+	CHECK(faulty_calls(cold.backend, FAULT_GET) + faulty_calls(cold.backend, FAULT_SCAN) > gets);
+	actor_bytes_free(&bytes);
+	buf_free(&got);
+	buf_free(&lines);
+	snapshots_stop(sn);
+	node_close(&cold);
+	node_close(&n);
+	snapshots_free(sn);
+}
+
+static const struct check_test own[] = { T(the_state_reads_only_what_came_after_the_snapshot), T(a_lost_acknowledgement), T(a_lost_publish), T(a_publish_that_arrives_late),
 	T(a_lost_acknowledgement_and_a_lost_check), T(answered_as_a_duplicate), T(all_completions_late),
 	T(an_unknown_outcome_and_another_writer), T(creation_markers_survive), T(nothing_is_stored_after_a_refusal),
 	T(a_refusal_after_an_unknown_outcome_is_unknown), T(no_answer_at_all_times_out), T(refused_without_a_cause),
