@@ -162,8 +162,9 @@ on_publish_reply(void *arg, int err, natsMsg *reply)
 	if (err == 0) {
 		seq = js_number(ack, "seq", 0);
 		duplicate = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ack, "duplicate"));
+		/* A duplicate of what the leader has not stored yet, and may never: until 2.10 so, later an error (js_api.c). */
 		if (seq == 0)
-			err = -EIO;
+			err = -ENOTCONN;
 	}
 	cJSON_Delete(ack);
 	publish_done(op, err, seq, duplicate);

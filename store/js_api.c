@@ -33,14 +33,15 @@ js_api_errno(int err_code)
 	case 10039: /* JetStream not enabled for the account */
 	case 10110: /* message deletes not permitted */
 		return -EACCES;
-	case 10005: /* no suitable peers */
 	case 10074: /* more than one replica without a cluster */
 		return -EINVAL;
+	case 10005: /* no suitable peers: too few servers, or one that has just started, or stopped */
 	case 10006: /* cluster not active */
 	case 10008: /* temporarily unavailable */
 	case 10009: /* not the leader */
 	case 10076: /* JetStream not enabled, as while the server starts */
 	case 10118: /* stream offline */
+	case 10158: /* a duplicate of what is still being stored */
 		return -ENOTCONN;
 	default:
 		return -EIO;
@@ -74,8 +75,8 @@ js_api_error(struct logger *lg, int code, int err_code, const char *description)
 		err = -ENOTCONN;
 	if (err == -EIO)
 		log_error(lg, "JetStream: %s (code %d, err_code %d)", description, code, err_code);
-	/* What is in the way may be a stream that is not ours, and so is not seen in the tree. */
-	if (err_code == 10065)
+	/* What is in the way may be a stream that is not ours, and so is not seen in the tree; what is too few does not pass by itself. */
+	if (err_code == 10065 || err_code == 10005)
 		log_warn(lg, "JetStream: %s (err_code %d)", description, err_code);
 	return err;
 }
@@ -160,7 +161,7 @@ js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *st
 	}
 	const char *to = buf_text(&subject);
 	if (to != NULL && (request == NULL || body != NULL))
-		err = rpc_call(rpc, to, NULL, 0, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
+		err = rpc_try(rpc, to, NULL, 0, body, body != NULL ? strlen(body) : 0, deadline_ns, &msg);
 	/* JetStream is not there, or not yet. */
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;

@@ -14,8 +14,8 @@
 
 /*
  * Call $JS.API.<what>, or $JS.API.<what>.<stream> if stream is not NULL, with request as the body (NULL: none; always
- * taken and freed). Blocks until deadline_ns. 0 and *reply is the caller's (cJSON_Delete), or -errno: JetStream's error
- * by js_api_errno, else as rpc.h.
+ * taken and freed). One try, not past deadline_ns. Blocks. 0 and *reply is the caller's (cJSON_Delete), or -errno: JetStream's error
+ * by js_api_errno, else as rpc_try.
  */
 int js_api_call(struct rpc *rpc, struct logger *lg, const char *what, const char *stream, cJSON *request,
     int64_t deadline_ns, cJSON **reply);

@@ -95,7 +95,7 @@ publish(struct jetstream *js, const char *subject, const uint64_t *behind, struc
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)*behind);
 		header.value = number;
 	}
-	int err = rpc_call(js->rpc, subject, &header, behind != NULL, text.p, text.len, deadline_ns, &msg);
+	int err = rpc_try(js->rpc, subject, &header, behind != NULL, text.p, text.len, deadline_ns, &msg);
 	if (err == 0)
 		err = js_api_parse(js->lg, msg, &ack);
 	if (err == 0) {
@@ -152,7 +152,7 @@ js_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, in
 	else if (buf_text(&subject) != NULL)
 		buf_printf(&body, "{\"seq\":%llu,\"next_by_subj\":\"%s\"}", (unsigned long long)from_seq, subject.p);
 	if (buf_text(&to) != NULL && buf_text(&body) != NULL)
-		err = rpc_call(js->rpc, to.p, NULL, 0, body.p, body.len, deadline_ns, &msg);
+		err = rpc_try(js->rpc, to.p, NULL, 0, body.p, body.len, deadline_ns, &msg);
 	if (err == 0)
 		err = js_message_leader(js->lg, msg, subject.p, &m, &r);
 	if (err == 0) {

@@ -153,7 +153,7 @@ js_purge(struct backend *b, struct actor_name name, uint64_t before_seq, int64_t
 	if (p == NULL)
 		return -ENOMEM;
 	*p = (struct purge){ .js = js, .name = name, .before_seq = before_seq };
-	p->timeout_ns = deadline_ns - clock_mono(js->clock);
+	p->timeout_ns = rpc_try_deadline(js->rpc, deadline_ns) - clock_mono(js->clock);
 	js_stream_name(js, name.ns, &p->stream);
 	int err = buf_text(&p->stream) != NULL ? purge_singly(p) : -ENOMEM;
 	buf_free(&p->stream);
@@ -213,7 +213,8 @@ ask_for(struct census *c, const cJSON *subject, struct inhabitant *i)
 	/* The first one is likely to be there, and then no more questions are needed. */
 	int err = js_many_begin(&c->many, window < WINDOW ? window : WINDOW);
 	if (err == 0)
-		b->ops->get(b, (struct actor_name){ c->ns, i->name.p }, g, clock_mono(c->js->clock) + c->timeout_ns, on_last, i);
+		b->ops->get(b, (struct actor_name){ c->ns, i->name.p }, g,
+		    rpc_try_deadline(c->js->rpc, clock_mono(c->js->clock) + c->timeout_ns), on_last, i);
 	return err;
 }
 
@@ -263,5 +264,5 @@ js_inhabited(struct jetstream *js, const char *ns, const cJSON *subjects, int64_
 		buf_free(&all[i].name);
 	free(all);
 	buf_free(&c.lead);
-	return err;
+	return err == -ETIMEDOUT ? -ENOTCONN : err;
 }

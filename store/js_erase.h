@@ -20,7 +20,7 @@ enum js_inhabitants { JS_NOBODY, JS_ERASED, JS_SOMEBODY };
 /*
  * Who is in the namespace whose subjects have so many messages each (the "subjects" of the answer of STREAM.INFO)? Nobody ever, only erased
  * ones, or at least one that is there, as which counts what is not ours. Takes a question for each until there is somebody, timeout_ns for
- * each of them. What is still stored before a tombstone is purged. Blocks. 0 or -errno.
+ * each of them, tried once. What is still stored before a tombstone is purged. Blocks. 0 or -errno; -ENOTCONN: one had no answer.
  */
 int js_inhabited(struct jetstream *js, const char *ns, const cJSON *subjects, int64_t timeout_ns, enum js_inhabitants *who);
 

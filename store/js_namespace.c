@@ -409,7 +409,7 @@ publish_probe(struct jetstream *js, const char *ns, uint64_t last_seq, int64_t d
 		{ "Nats-Expected-Stream", buf_text(&stream) } };
 	const char *to = buf_text(&subject);
 	if (to != NULL && headers[1].value != NULL)
-		err = rpc_call(js->rpc, to, headers, 2, NULL, 0, deadline_ns, &msg);
+		err = rpc_try(js->rpc, to, headers, 2, NULL, 0, deadline_ns, &msg);
 	if (err == -EHOSTUNREACH)
 		err = -ENOTCONN;
 	if (err == 0)
@@ -515,7 +515,8 @@ finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_in
 /* One removal. */
 struct removal {
 	char nonce[2 * NONCE_BYTES + 1]; /* of its fence */
-	int64_t give_up_ns;              /* 0: there is none yet */
+	int64_t give_up_ns;
+	bool fenced; /* it may have put one up */
 };
 
 /* One try, from what info says. */
@@ -537,6 +538,7 @@ fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const 
 	}
 	if (err == 0 && !ours) {
 		r->give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+		r->fenced = true;
 		cJSON_AddStringToObject(description, "fence", r->nonce);
 		err = update(js, ns, info, "rm", description, deadline_ns);
 	}
@@ -564,21 +566,44 @@ finish_abandoned(struct jetstream *js, const char *ns, int64_t deadline_ns)
 	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err;
 }
 
+/*
+ * One try has ended with *err: is another to follow? If not, *err is the outcome. What a lost answer was to, the next try sees: a fence of
+ * ours goes on being ours, and where there is no namespace any more, it was ours that is done. A fence that we were held up behind is left to
+ * whoever looks, as that of others; we do.
+ */
+static bool
+remove_again(struct backend *b, const char *ns, struct removal *r, int64_t deadline_ns, int *err)
+{
+	struct jetstream *js = js_of(b);
+	struct ns_info info;
+
+	if (*err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns) {
+		new_nonce(js, r->nonce);
+		*err = -ESTALE;
+	}
+	if (*err == -ESTALE && js_ns_info(b, ns, deadline_ns, &info) == -ENOENT)
+		*err = -ENOENT;
+	if (*err == -ENOENT && r->fenced)
+		*err = 0;
+	return *err == -ESTALE || *err == -ENOTCONN;
+}
+
 int
 js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
 {
 	struct jetstream *js = js_of(b);
-	struct removal r = { .give_up_ns = 0 };
+	struct removal r = { .fenced = false };
 	unsigned tries = 0;
+	int err;
 
 	new_nonce(js, r.nonce);
 	for (;;) {
 		cJSON *info = NULL;
-		int err = get_info(js, ns, true, deadline_ns, &info);
+		err = get_info(js, ns, true, deadline_ns, &info);
 		if (err == 0)
 			err = fence_and_finish(js, ns, &r, info, deadline_ns);
 		cJSON_Delete(info);
-		if (err != -ESTALE)
+		if (err == 0 || !remove_again(b, ns, &r, deadline_ns, &err))
 			return err;
 		err = wait_retry(b, js->clock, deadline_ns, &tries);
 		if (err != 0)

@@ -639,6 +639,15 @@ rpc_reconnects(struct rpc *r)
 }
 
 int64_t
+rpc_try_deadline(struct rpc *r, int64_t deadline_ns)
+{
+	int64_t now = clock_mono(r->clock), part_ns = (deadline_ns - now) / 4;
+	int64_t try_ns = now + (part_ns > RPC_TRY_NS ? part_ns : RPC_TRY_NS);
+
+	return try_ns < deadline_ns ? try_ns : deadline_ns;
+}
+
+int64_t
 rpc_max_payload(struct rpc *r)
 {
 	return natsConnection_GetMaxPayload(r->nc);

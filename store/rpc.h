@@ -70,6 +70,17 @@ void rpc_request(struct rpc *r, const char *subject, const struct rpc_header *he
 int rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count,
     const void *data, size_t size, int64_t deadline_ns, natsMsg **reply);
 
+/*
+ * Until when one of several tries is waited for: a server drops what comes while it has no leader, and says nothing. A quarter of the time
+ * that is left, but RPC_TRY_NS at least, and not past deadline_ns.
+ */
+#define RPC_TRY_NS (2 * NS_PER_SEC)
+int64_t rpc_try_deadline(struct rpc *r, int64_t deadline_ns);
+
+/* As rpc_call, for what may be asked again: -ENOTCONN, too, if that time is over and the deadline is not. */
+int rpc_try(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count,
+    const void *data, size_t size, int64_t deadline_ns, natsMsg **reply);
+
 /* As backend.h's wait. */
 bool rpc_wait(struct rpc *r, int64_t deadline_ns, void (*fn)(void *arg), void *arg);
 

@@ -66,3 +66,13 @@ rpc_call(struct rpc *r, const char *subject, const struct rpc_header *headers, s
 	}
 	return c.err;
 }
+
+int
+rpc_try(struct rpc *r, const char *subject, const struct rpc_header *headers, size_t header_count, const void *data,
+    size_t size, int64_t deadline_ns, natsMsg **reply)
+{
+	int64_t try_ns = rpc_try_deadline(r, deadline_ns);
+	int err = rpc_call(r, subject, headers, header_count, data, size, try_ns, reply);
+
+	return err == -ETIMEDOUT && try_ns < deadline_ns ? -ENOTCONN : err;
+}

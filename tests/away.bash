@@ -25,10 +25,12 @@ live_teardown() {
 	done
 }
 
-# insist OUTCOMES COMMAND...: run errno-do until its outcome is one of these, joined by |; ETIMEDOUT is the only other that may be.
+# insist OUTCOMES COMMAND...: run errno-do until its outcome is one of these, joined by |; ETIMEDOUT is the only other that may be. D/live.tries
+# has what was tried, and when.
 insist() {
 	local got
 	while :; do
+		echo "$(date +%T.%N) ${*:2}" >>"$D/live.tries"
 		got="$("$ERRNO_DO" "${@:2}" 2>/dev/null)" || true
 		[[ ! $got =~ ^($1)$ ]] || return 0
 		[[ $got == ETIMEDOUT ]] || break
@@ -135,7 +137,7 @@ live_none_missing() {
 live_more() {
 	local upto
 	upto="$(($(wc -l <"$D/live.acked") + $1))"
-	wait_for 120 live_has "$upto" || fail "$(cat "$D/live.refused" 2>/dev/null): the writer stands still"
+	wait_for 120 live_has "$upto" || fail "the writer stands still: $(date +%T) $(tail -n 3 "$D/live.tries")"
 	[[ ! -s $D/live.rc ]] || fail "the writer was refused: $(cat "$D/live.refused") $(tail -n 8 "$D/other.log")"
 }
 
@@ -151,7 +153,7 @@ live_end() {
 	assert_equal "$(cat "$D/live.rc") $(cat "$D/live.refused" 2>/dev/null)" '0 '
 	wait_for 90 live_none_missing || fail "of $(wc -l <"$D/live.acked") steps was not told: $(live_missing | head -n 20)"
 	assert_equal "$(grep '^CREATE' "$D/live.seen" | sort | uniq -d | head -n 5)" ''
-	wait_for 90 live_all_fed || fail "the feed: $(cat "$D/live.feed-err")"
+	wait_for 90 live_all_fed || fail "the feed has brought $(wc -l <"$D/live.lines") of $(live_fed | wc -l) lines and $(live_feed_open && echo goes on || echo has ended): $(cat "$D/live.feed-err")"
 	diff <(jq -r '"\(.actorId) \(.id)"' "$D/live.lines") <(live_fed)
 }
 

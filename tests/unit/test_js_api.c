@@ -1,5 +1,7 @@
-/* Answers of JetStream that are read without cJSON (store/js_api.h). */
+/* Answers of JetStream (store/js_api.h): what is read without cJSON, and errors. */
 #include "check.h"
+
+#include <errno.h>
 
 #include "../../store/js_api.h"
 
@@ -39,4 +41,15 @@ TEST(all_others_are_left_to_the_parser)
 	CHECK_EQ_UINT(ack("{\"error\":{\"code\":400,\"err_code\":10071},\"stream\":\"n\",\"seq\":0}"), 0);
 }
 
-TESTS(T(plain_acknowledgements), T(all_others_are_left_to_the_parser))
+TEST(what_passes_by_itself_is_tried_again)
+{
+	struct logger *lg = NULL;
+
+	CHECK_EQ_INT(logger_new(&lg, "/dev/null", LOG_LEVEL_ERROR), 0);
+	CHECK_EQ_INT(js_api_error(lg, 400, 10005, "no suitable peers for placement, peer offline"), -ENOTCONN);
+	CHECK_EQ_INT(js_api_error(lg, 409, 10158, "duplicate message id is in process"), -ENOTCONN);
+	CHECK_EQ_INT(js_api_error(lg, 503, 10999, "what a later version says without a leader"), -ENOTCONN);
+	logger_free(lg);
+}
+
+TESTS(T(plain_acknowledgements), T(all_others_are_left_to_the_parser), T(what_passes_by_itself_is_tried_again))

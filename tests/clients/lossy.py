@@ -1,0 +1,71 @@
+"""Stands between clients and a nats-server, and loses what it is told to.
+
+    lossy.py SERVER_PORT ORDERS
+
+Prints the port it listens at. ORDERS is a file: "request SUBJECT" there means that the next request whose subject begins so does not reach the
+server, "answer SUBJECT" that its answer does not come back, "doubt SUBJECT" that the answer is that of a leader that has the same message
+already, and has not stored it yet. The file is emptied when that has been done.
+"""
+import asyncio
+import os
+import sys
+
+DOUBT = b'{"stream":"s","seq":0,"duplicate":true}'
+server_port, orders = int(sys.argv[1]), sys.argv[2]
+
+
+def order():
+    try:
+        with open(orders) as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return []
+
+
+async def pump(reader, writer, verbs, change):
+    """Copy one direction; messages are what change(words, line, data) makes of them."""
+    try:
+        while line := await reader.readline():
+            words = line.decode().split()
+            data = b""
+            if words and words[0].upper() in verbs:
+                data = await reader.readexactly(int(words[-1]) + 2)
+                line, data = change(words, line, data)
+            writer.write(line + data)
+            await writer.drain()
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass
+    writer.close()
+
+
+async def client(reader, writer):
+    server_reader, server_writer = await asyncio.open_connection("127.0.0.1", server_port, limit=1 << 24)
+    marked = {}
+
+    def change_request(words, line, data):
+        wanted = order()
+        reply = words[2] if len(words) == (5 if words[0].upper() == "HPUB" else 4) else None
+        if len(wanted) != 2 or reply is None or not words[1].startswith(wanted[1]):
+            return line, data
+        os.truncate(orders, 0)
+        if wanted[0] == "request":
+            return b"", b""
+        marked[reply] = wanted[0]
+        return line, data
+
+    def change_answer(words, line, data):
+        mark = marked.pop(words[1], None)
+        if mark == "doubt":
+            return b"MSG %s %s %d\r\n" % (words[1].encode(), words[2].encode(), len(DOUBT)), DOUBT + b"\r\n"
+        return (b"", b"") if mark else (line, data)
+
+    await asyncio.gather(pump(reader, server_writer, ("PUB", "HPUB"), change_request),
+                         pump(server_reader, writer, ("MSG", "HMSG"), change_answer))
+
+
+async def main():
+    listener = await asyncio.start_server(client, "127.0.0.1", 0, limit=1 << 24)
+    print(listener.sockets[0].getsockname()[1], flush=True)
+    await listener.serve_forever()
+
+asyncio.run(main())

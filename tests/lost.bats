@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# One request, or its answer, is lost, as by servers whose leader changes: it is asked again before the time is over.
+
+load helper
+
+# A try is waited for 2 seconds.
+TIMEOUT=8
+
+setup_file() {
+	nats_start
+	/usr/bin/python3 "$TESTS/clients/lossy.py" "$(cat "$D/nats/port")" "$D/orders" >"$D/lossy.port" 2>"$D/lossy.err" 3>&- 4>&- &
+	echo $! >"$D/lossy"
+	disown
+	wait_for 20 test -s "$D/lossy.port"
+	mount_start --nats "nats://127.0.0.1:$(cat "$D/lossy.port")" -o "timeout=$TIMEOUT,delete"
+	mkdir "$N"
+}
+
+teardown_file() {
+	stop_all
+	kill "$(cat "$D/lossy")"
+}
+
+# lose WHAT SUBJECT: the next request to it, or the answer to that.
+lose() {
+	echo "$1 $2" >"$D/orders"
+}
+
+# It has been lost.
+lost() {
+	[[ ! -s $D/orders ]] || fail "nothing was lost: $(cat "$D/orders")"
+}
+
+@test "mkdir" {
+	for what in request answer; do
+		lose "$what" '$JS.API.STREAM.CREATE'
+		assert_errno OK mkdir "$M/made-$what"
+		lost
+		assert_errno EEXIST mkdir "$M/made-$what"
+	done
+}
+
+@test "rmdir: each of its questions" {
+	for what in request answer; do
+		for step in STREAM.INFO STREAM.UPDATE STREAM.DELETE; do
+			mkdir "$M/gone-$what-$step"
+			lose "$what" "\$JS.API.$step"
+			assert_errno OK rmdir "$M/gone-$what-$step"
+			lost
+			assert_errno ENOENT stat "$M/gone-$what-$step"
+			assert_errno OK mkdir "$M/gone-$what-$step"
+		done
+	done
+}
+
+@test "rmdir: the probe behind its fence, and who is in it" {
+	for what in request answer; do
+		mkdir "$M/fenced-$what"
+		lose "$what" "aether.rm.fenced-$what"
+		assert_errno OK rmdir "$M/fenced-$what"
+		lost
+		assert_errno OK mkdir "$M/fenced-$what"
+		echo 1 >>"$M/fenced-$what/a"
+		rm "$M/fenced-$what/a"
+		lose "$what" '$JS.API.DIRECT.GET'
+		assert_errno OK rmdir "$M/fenced-$what"
+		lost
+		assert_errno ENOENT stat "$M/fenced-$what"
+	done
+}
+
+@test "an append: lost, or told to be a duplicate of what is being stored; it is there once" {
+	for what in request answer doubt; do
+		lose "$what" aether.ev.t.
+		echo "$what" >>"$A"
+		lost
+		lose "$what" aether.ev.t.
+		echo "{\"eventType\":\"Step\",\"id\":\"$what\"}" >>"$A"
+		lost
+	done
+	assert_equal "$(events "$A" '.data.text // .id' | uniq -c | xargs)" '2 request 2 answer 2 doubt'
+}
+
+@test "chmod" {
+	for what in request answer; do
+		for step in STREAM.INFO STREAM.UPDATE; do
+			chmod 700 "$N"
+			lose "$what" "\$JS.API.$step"
+			chmod 755 "$N"
+			lost
+			assert_equal "$(stat -c %a "$N")" 755
+		done
+	done
+}
+
+@test "a snapshot, a model, and how it was at a time" {
+	echo 1 >>"$A"
+	for what in request answer; do
+		lose "$what" aether.snapshot
+		echo "{\"actorId\":\"${A##*/}\",\"version\":1,\"state\":{\"n\":1},\"timestamp\":\"2026-11-27T08:00:00Z\"}" >"$N/.aether/actors/${A##*/}/snapshot"
+		lost
+		lose "$what" aether.model
+		echo '{}' >"$N/.aether/model.json"
+		lost
+		lose "$what" '$JS.API.CONSUMER.CREATE'
+		assert_equal "$(events "$N/.aether/actors/${A##*/}/at/$(date -u +%FT%T.%NZ)")" 1
+		lost
+	done
+}
+
+@test "an erased actor" {
+	for what in request answer; do
+		for i in {1..3}; do echo "$i" >>"$A-$what"; done
+		lose "$what" '$JS.API.STREAM.MSG.DELETE'
+		assert_errno OK unlink "$A-$what"
+		lost
+		assert_errno ENOENT stat "$A-$what"
+	done
+}
