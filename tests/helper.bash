@@ -175,14 +175,31 @@ stop_all() {
 	sanitizer_reports
 }
 
+# free_port: print a port that is this file's own until its directory D is gone. A server that is killed and started again must find its port
+# free, and until then nobody else's may be there: nodes would go on at that one, and servers make one cluster with it. So no port will do that
+# the system gives to whoever asks for any (ip_local_port_range), as it does to every connection.
+free_port() {
+	local port taken="/tmp/aether-test-ports-$UID"
+	mkdir -p "$taken"
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		[[ -e $taken/$port ]] || rm -f "$taken/$port" # whose directory is gone
+		if ln -s "$D" "$taken/$port" 2>/dev/null && ! bash -c "exec 9<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; then
+			echo "$port"
+			return
+		fi
+	done
+}
+
 # nats_start: run this file's own nats-server, with JetStream in D/nats; after nats_kill or nats_stop the same again at the
 # same port. NATS_CONF holds more lines of its configuration, to be set before the first start.
 nats_start() {
 	local dir="$D/nats"
 	mkdir -p "$dir"
 	rm -f "$dir"/*.ports
+	[[ -e $dir/port ]] || free_port >"$dir/port"
 	cat >"$dir/conf" <<-CONF
-		listen: "127.0.0.1:$(cat "$dir/port" 2>/dev/null || echo -1)"
+		listen: "127.0.0.1:$(cat "$dir/port")"
 		jetstream { store_dir: "$dir", ${NATS_JETSTREAM:-} }
 		${NATS_CONF:-}
 	CONF
@@ -191,7 +208,6 @@ nats_start() {
 	disown
 	wait_for 20 compgen -G "$dir/*.ports" || fail "nats-server: $(tail "$dir/log")"
 	wait_for 20 jq -re '.nats[0]' "$dir"/*.ports
-	jq -r '.nats[0]' "$dir"/*.ports | sed 's/.*://' >"$dir/port"
 	NATS_URL="nats://127.0.0.1:$(cat "$dir/port")"
 	export NATS_URL
 }

@@ -38,15 +38,13 @@ teardown_file() {
 
 # proxy_start: accept A's connections, at the same port every time.
 proxy_start() {
-	local port
-	port="$(cat "$D/proxy.port" 2>/dev/null || echo 0)"
+	[[ -e $D/proxy.port ]] || free_port >"$D/proxy.port"
 	rm -f "$D/proxy.log"
-	socat -d -d "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" "TCP:127.0.0.1:$(cat "$D/nats/port")" \
+	socat -d -d "TCP-LISTEN:$(cat "$D/proxy.port"),bind=127.0.0.1,fork,reuseaddr" "TCP:127.0.0.1:$(cat "$D/nats/port")" \
 		</dev/null >/dev/null 2>"$D/proxy.log" 3>&- 4>&- &
 	echo $! >"$D/proxy.on"
 	disown
 	wait_for 20 grep -q ' listening on ' "$D/proxy.log"
-	[[ $port != 0 ]] || sed -n 's/.* listening on .*://p' "$D/proxy.log" | head -n 1 >"$D/proxy.port"
 }
 
 # proxy SIGNAL: to the proxy, and to its processes, one for each connection.

@@ -5,21 +5,10 @@ SERVERS=(1 2 3)
 
 servers_start() {
 	local i
-	for i in "${SERVERS[@]}"; do free_ports "$D/ports.$i"; done
+	# For clients, and for the other servers.
+	for i in "${SERVERS[@]}"; do echo "$(free_port) $(free_port)" >"$D/ports.$i"; done
 	for i in "${SERVERS[@]}"; do server_start "$i"; done
 	wait_for 60 cluster_ready
-}
-
-# Two ports that are free, found by having been given them: for clients, and for the other servers.
-free_ports() {
-	local pid
-	socat -d -d TCP-LISTEN:0,bind=127.0.0.1 - </dev/null 2>"$1.a" >/dev/null 3>&- 4>&- &
-	pid=$!
-	socat -d -d TCP-LISTEN:0,bind=127.0.0.1 - </dev/null 2>"$1.b" >/dev/null 3>&- 4>&- &
-	wait_for 20 grep -q ' listening on ' "$1.a"
-	wait_for 20 grep -q ' listening on ' "$1.b"
-	kill "$pid" $!
-	sed -n 's/.* listening on .*://p' "$1.a" "$1.b" | xargs >"$1"
 }
 
 client_port() {
@@ -46,7 +35,7 @@ server_start() {
 		server_name: "s$1"
 		listen: "127.0.0.1:$client"
 		jetstream { store_dir: "$dir" }
-		cluster { name: "live", listen: "127.0.0.1:$route", routes: [ $(routes) ] }
+		cluster { name: "$AETHER_TEST_MARK", listen: "127.0.0.1:$route", routes: [ $(routes) ] }
 	CONF
 	"${AETHER_NATS_SERVER:-nats-server}" -c "$dir/conf" </dev/null >>"$dir/log" 2>&1 3>&- 4>&- &
 	echo $! >"$dir/pid"
