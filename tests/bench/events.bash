@@ -93,6 +93,19 @@ point_group() {
 	bench_end point "$n"
 }
 
+# count_requests KEY N FILE: of a fresh mount, how many messages the server gets while FILE is read.
+count_requests() {
+	local round before after
+	for ((round = point_rounds; round > 0; round--)); do
+		remount
+		before="$(server_messages)"
+		cat "$3" >"$dir/read"
+		after="$(server_messages)"
+		sample "$1" ours "$2" "$((after - before))"
+		sample "$1" baseline "$2" 1
+	done
+}
+
 snapshot_reaches() {
 	[[ $(jq .version "$M/events/.aether/actors/$1/snapshot") -ge $2 ]]
 }
@@ -109,6 +122,7 @@ state_group() {
 	wait_for "$limit" snapshot_reaches folded "$n" || { failed state "$n" "no snapshot"; return 0; }
 	echo '{"seq":1}' >>"$M/events/folded"
 	first_touch state "$n" bench_file head 1 "$of/state" '{"seq":1,'
+	count_requests state_requests "$n" "$of/state"
 	CONVERSION='v * 1e6' first_touch state_cat "$n" bench_file run cat "$of/state"
 	first_touch at "$n" bench_file tail "$of/at/$time" "{\"version\":$half,"
 	for ((line = 2; line <= 500; line++)); do echo "{\"seq\":$line}" >>"$M/events/folded"; done

@@ -46,7 +46,7 @@ wait_for() {
 server_start() {
 	local at="$dir/server"
 	mkdir "$at"
-	printf '%s\n' 'listen: "127.0.0.1:-1"' "jetstream { store_dir: \"$at/jetstream\" }" >"$at/nats.conf"
+	printf '%s\n' 'listen: "127.0.0.1:-1"' 'http: "127.0.0.1:-1"' "jetstream { store_dir: \"$at/jetstream\" }" >"$at/nats.conf"
 	"$nats_server" -c "$at/nats.conf" --ports_file_dir "$at" -l "$dir/nats.log" </dev/null >/dev/null 2>&1 &
 	server_pid=$!
 	wait_for 20 server_url
@@ -55,6 +55,17 @@ server_start() {
 
 server_url() {
 	cat "$dir/server"/*.ports | grep -o 'nats://[^"]*'
+}
+
+# How many messages have come in so far, from everybody.
+server_messages() {
+	local at port
+	at="$(grep -oh 'http://[^"]*' "$dir/server"/*.ports | head -n 1)"
+	port="${at##*:}"
+	exec 9<>"/dev/tcp/127.0.0.1/$port"
+	printf 'GET /varz HTTP/1.0\r\n\r\n' >&9
+	sed '1,/^\r*$/d' <&9 | jq .in_msgs
+	exec 9>&-
 }
 
 server_stop() {
