@@ -27,6 +27,8 @@ CONTRACT := $(B)/tests/jetstream_contract
 # Those that other targets run; and SKIP="NAME…".
 ELSEWHERE := live_outage jetstream contended worker $(SKIP)
 BATS := $(sort $(filter-out $(ELSEWHERE:%=tests/%.bats),$(wildcard tests/*.bats)))
+# What takes longest, and is not what breaks first.
+SLOW := async dpkg ext4 index large live_others live_stress live_tools lost nodes outage transfer types
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wvla -Werror
 OPT := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,$(if \
@@ -79,7 +81,10 @@ stop: ## unmount MNT
 	@if findmnt -rno FSTYPE -M '$(MNT)' | grep -q '^fuse.aether'; then build/aether umount '$(MNT)'; echo "Unmounted $(MNT)."; \
 	else echo "Aether is not mounted at $(MNT)."; fi
 
-test: test-deps ## install what the tests need, build, run every test (SAN= as above); N passed, N failed
+test: test-deps ## install what the tests need, build, run them in some minutes (SAN= as above); N passed, N failed
+	@$(MAKE) --no-print-directory programs
+	@AETHER='$(BIN)' AETHER_TEST_MEMORY_FACTOR=$(if $(SAN),4,1) tests/run $(UNIT) $(filter-out $(SLOW:%=tests/%.bats),$(BATS))
+test-all: test-deps ## the same with the slow ones
 	@$(MAKE) --no-print-directory programs
 	@AETHER='$(BIN)' AETHER_TEST_MEMORY_FACTOR=$(if $(SAN),4,1) tests/run $(UNIT) $(BATS)
 unit: ## the unit tests alone: no FUSE, no network
@@ -131,4 +136,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all run stop test unit test-nats test-cluster test-net test-away programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE
+.PHONY: all run stop test test-all unit test-nats test-cluster test-net test-away programs bench lint fuzz install deps test-deps bench-deps lint-deps clean help FORCE
