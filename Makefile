@@ -25,7 +25,7 @@ FUZZ := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL := $(B)/tests/errno-do
 CONTRACT := $(B)/tests/jetstream_contract
 # Those that other targets run; and SKIP="NAME…".
-ELSEWHERE := live_outage jetstream contended worker $(SKIP)
+ELSEWHERE := live_outage live_cut jetstream contended worker $(SKIP)
 BATS := $(sort $(filter-out $(ELSEWHERE:%=tests/%.bats),$(wildcard tests/*.bats)))
 # What takes longest, and is not what breaks first.
 SLOW := async dpkg ext4 index large live_others live_stress live_tools lost nodes outage transfer types

@@ -224,7 +224,7 @@ on_record(struct backend_follow *f, natsMsg *msg, const struct js_delivered *d)
 	if (missed)
 		js_follow_end(f, -ENOTCONN);
 	else
-		js_pull_go_on(f, d->pending);
+		js_pull_go_on(f, d);
 }
 
 static void
@@ -288,6 +288,7 @@ js_follow(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, 
 	f->fns = *fns;
 	f->arg = arg;
 	f->from_seq = from_seq;
+	f->seen_seq = from_seq - 1;
 	f->want_epoch = epoch;
 	f->payload = payload;
 	lock_take(&fs->lock);

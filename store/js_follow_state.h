@@ -55,7 +55,10 @@ struct backend_follow {
 	int end_err; /* why it is to end; 0: it is not */
 	bool made;   /* there may be a consumer */
 	bool held;
-	bool checking; /* whether the namespace still is there */
+	bool checking;      /* whether the namespace still is there, and nothing in it that should have come */
+	uint64_t seen_seq;  /* all up to here has come */
+	uint64_t owed_seen; /* seen_seq when something was found behind it that had not come, */
+	int64_t owed_ns;    /* and since when that is so; 0: it is not */
 	enum follow_state state;
 	uint64_t next;       /* the consumer's next sequence */
 	uint64_t asked;      /* the number of the last request */
@@ -81,11 +84,14 @@ void js_follow_end(struct backend_follow *f, int err);
 
 /* Begin it, with a count that is taken. */
 void js_pull_start(struct backend_follow *f);
-/* Somebody has begun to remove the namespace, or to open it again: see what becomes of it. For a stream may stay though the namespace is
- * gone. */
+/*
+ * Look at the stream. Somebody has begun to remove the namespace, or to open it again: what becomes of it? For a stream may stay though the
+ * namespace is gone. Or nothing has come for long: is there nothing? For a consumer may live at a server whose copy of the stream stands
+ * still, and knows of nothing that it could miss; another one, which is made when this follow has ended, may live elsewhere.
+ */
 void js_pull_check(struct backend_follow *f);
-/* A message has been handed out, after which the consumer has so many. */
-void js_pull_go_on(struct backend_follow *f, uint64_t pending);
+/* A message has been handed out. */
+void js_pull_go_on(struct backend_follow *f, const struct js_delivered *d);
 /* What came was none. */
 void js_pull_status(struct backend_follow *f, uint64_t request, natsMsg *msg);
 /* Make the next request at_ns. */

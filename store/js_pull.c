@@ -15,6 +15,8 @@
 #define HEARTBEAT_NS (1 * NS_PER_SEC)
 /* Between looks at a stream that is being removed. */
 #define CHECK_NS (20 * NS_PER_MS)
+/* So long a message may be on its way that the stream's leader has. */
+#define OWED_NS (3 * NS_PER_SEC)
 /* How long what comes next has to gather. */
 #define GATHER_NS (3 * NS_PER_MS)
 /* What one fetch asks for at most. Of payloads no more than one message may have: a server ends a connection on which more than its
@@ -84,7 +86,7 @@ js_pull_later_locked(struct backend_follow *f, int64_t at_ns)
 /* Messages */
 
 void
-js_pull_go_on(struct backend_follow *f, uint64_t pending)
+js_pull_go_on(struct backend_follow *f, const struct js_delivered *d)
 {
 	struct js_follows *fs = f->fs;
 	int64_t now = clock_mono(fs->js->clock);
@@ -92,10 +94,11 @@ js_pull_go_on(struct backend_follow *f, uint64_t pending)
 
 	lock_take(&fs->lock);
 	f->got++;
-	bool over = f->state == WAITING || (f->state == FETCHING && (pending == 0 || f->got == FETCH_MESSAGES));
+	f->seen_seq = d->seq;
+	bool over = f->state == WAITING || (f->state == FETCHING && (d->pending == 0 || f->got == FETCH_MESSAGES));
 	if (over && js_follow_runs_locked(f)) {
 		/* Where a whole fetch is there already, nothing need gather. */
-		at_once = pending >= FETCH_MESSAGES;
+		at_once = d->pending >= FETCH_MESSAGES;
 		if (!at_once)
 			js_pull_later_locked(f, now + GATHER_NS);
 	}
@@ -121,7 +124,8 @@ request_ended(struct backend_follow *f, bool full)
 	enum follow_state next = PAUSING;
 
 	lock_take(&fs->lock);
-	if (f->state == WAITING) {
+	bool idle = f->state == WAITING;
+	if (idle) {
 		next = WAITING;
 	} else if (f->state == FETCHING && full) {
 		/* More was counted than we know of. */
@@ -136,6 +140,8 @@ request_ended(struct backend_follow *f, bool full)
 	lock_give(&fs->lock);
 	if (next != PAUSING)
 		ask(f, next);
+	if (idle)
+		js_pull_check(f);
 }
 
 void
@@ -193,21 +199,41 @@ static void check(void *arg);
 
 /* With a count, which is taken. */
 static void
-check_again(struct backend_follow *f)
+check_later(struct backend_follow *f, int64_t in_ns)
 {
 	struct jetstream *js = f->fs->js;
 
-	if (timer_at(js->timer, clock_mono(js->clock) + CHECK_NS, check, f) != 0) {
+	if (timer_at(js->timer, clock_mono(js->clock) + in_ns, check, f) != 0) {
 		js_follow_end(f, -ENOTCONN); /* which looks at the stream, too */
 		js_follow_unref(f);
 	}
+}
+
+enum owed { NONE, PERHAPS, SURELY };
+
+/* Is something missing, when the stream ends at last_seq? That may be on its way. Where an administrator has deleted the end of a stream
+ * nothing comes for it: that follow ends, and begins again, whenever nothing has come for long. */
+static enum owed
+owed_locked(struct backend_follow *f, uint64_t last_seq, int64_t now)
+{
+	if (f->held || f->state != WAITING || f->seen_seq >= last_seq) {
+		f->owed_ns = 0;
+		return NONE;
+	}
+	if (f->owed_ns == 0 || f->owed_seen != f->seen_seq) {
+		f->owed_seen = f->seen_seq;
+		f->owed_ns = now;
+	}
+	return now - f->owed_ns >= OWED_NS ? SURELY : PERHAPS;
 }
 
 static void
 on_checked(void *arg, int err, natsMsg *reply)
 {
 	struct backend_follow *f = arg;
-	uint64_t epoch, last_seq;
+	int64_t now = clock_mono(f->fs->js->clock);
+	uint64_t epoch, last_seq = 0;
+	enum owed owed = NONE;
 	bool undecided = false;
 	cJSON *info = NULL;
 
@@ -220,12 +246,17 @@ on_checked(void *arg, int err, natsMsg *reply)
 	cJSON_Delete(info);
 	lock_take(&f->fs->lock);
 	bool runs = js_follow_runs_locked(f);
-	f->checking = runs && err == 0 && undecided;
+	if (runs && err == 0)
+		owed = owed_locked(f, last_seq, now);
+	bool again = runs && err == 0 && owed != SURELY && (undecided || owed == PERHAPS);
+	f->checking = again;
 	lock_give(&f->fs->lock);
+	if (err == 0 && owed == SURELY)
+		err = -ENOTCONN;
 	if (err != 0)
 		js_follow_end(f, err == -ENOENT || err == -ESTALE ? err : -ENOTCONN);
-	if (runs && err == 0 && undecided)
-		check_again(f);
+	if (again)
+		check_later(f, undecided ? CHECK_NS : OWED_NS);
 	else
 		js_follow_unref(f);
 }
@@ -250,7 +281,7 @@ js_pull_check(struct backend_follow *f)
 	}
 	lock_give(&f->fs->lock);
 	if (begin)
-		check_again(f);
+		check_later(f, CHECK_NS);
 }
 
 /* One inquiry of the stream, behind the making of the consumer, is enough: streams of one name succeed each other, and the epoch that

@@ -2,6 +2,7 @@
 # One request, or its answer, is lost, as by servers whose leader changes: it is asked again before the time is over.
 
 load helper
+load live
 
 # A try is waited for 2 seconds.
 TIMEOUT=8
@@ -116,4 +117,31 @@ lost() {
 		lost
 		assert_errno ENOENT stat "$A-$what"
 	done
+}
+
+fed() {
+	[[ -s $D/feed ]] || { echo before >>"$A" && false; }
+}
+
+has_both() {
+	grep -q after "$D/feed" && seen MODIFY "${A##*/}-new"
+}
+
+# As of one at a server whose copy of the stream stands still: it answers, and has nothing. An administrator may make it so.
+@test "a consumer that does not know what it should bring is given up" {
+	local name config
+	watch "$N"
+	cat "$N/.aether/events" >"$D/feed" 3>&- &
+	wait_for 20 fed
+	for name in $(ask '$JS.API.CONSUMER.NAMES.aether-t' | jq -r '.consumers[]'); do
+		config="$(ask "\$JS.API.CONSUMER.INFO.aether-t.$name" | jq -c '.config | .filter_subject = "aether.ev.t.nobody"')"
+		ask "\$JS.API.CONSUMER.CREATE.aether-t.$name.aether.ev.t.nobody" "{\"stream_name\":\"aether-t\",\"config\":$config,\"action\":\"update\"}" |
+			jq -e .created
+	done
+	echo 'new after' | sed "s/^/${A##*/}-/" | /usr/bin/python3 "$TESTS/clients/append.py" "$(cat "$D/nats/port")" t
+	not has_both
+	wait_for 60 has_both
+	kill $!
+	watch_end
+	assert_equal "$(grep -c after "$D/feed")" 1
 }
