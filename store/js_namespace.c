@@ -484,8 +484,20 @@ set_removed(struct jetstream *js, const char *ns, const cJSON *info, int64_t dea
 }
 
 /*
+ * A move that ends a fence had no answer. It may still come to be carried out, and is not sent again: the second could meet what somebody
+ * has made anew behind the first. What becomes of it is seen, or the fence is left to others.
+ */
+#define MOVE_UNKNOWN (-EINPROGRESS)
+
+static int
+moved(int err)
+{
+	return err == -ENOTCONN ? MOVE_UNKNOWN : err;
+}
+
+/*
  * The namespace is fenced, and who is in it was found out when it had last_seq: do the one move that is left. give_up_ns: it is not made
- * after that. -ESTALE: somebody else is doing it, or something was appended before the fence.
+ * after that. -ESTALE: somebody else is doing it, or something was appended before the fence. Or MOVE_UNKNOWN.
  */
 static int
 finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_inhabitants who, int64_t give_up_ns, int64_t deadline_ns)
@@ -496,13 +508,13 @@ finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_in
 	if (err == 0)
 		err = get_info(js, ns, false, deadline_ns, &info);
 	if (err == 0 && who == JS_SOMEBODY) {
-		err = open_again(js, ns, info, deadline_ns);
+		err = moved(open_again(js, ns, info, deadline_ns));
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && clock_mono(js->clock) >= give_up_ns) {
 		err = -ETIMEDOUT;
 	} else if (err == 0) {
-		err = who == JS_ERASED ? set_removed(js, ns, info, deadline_ns)
-				       : call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply);
+		err = moved(who == JS_ERASED ? set_removed(js, ns, info, deadline_ns)
+					     : call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply));
 		js_forget_stream(js, ns);
 		if (err == 0)
 			js_names_tell(js);
@@ -531,7 +543,7 @@ fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const 
 
 	int err = look(js, ns, info, &deadline_ns, &who);
 	if (err == 0 && who == JS_SOMEBODY) {
-		err = fence != NULL ? open_again(js, ns, info, deadline_ns) : 0;
+		err = fence != NULL ? moved(open_again(js, ns, info, deadline_ns)) : 0;
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && fence != NULL && !ours) {
 		err = -ESTALE;
@@ -563,13 +575,14 @@ finish_abandoned(struct jetstream *js, const char *ns, int64_t deadline_ns)
 	if (err == 0)
 		err = finish_fence(js, ns, last_seq_of(info), who, give_up_ns, deadline_ns);
 	cJSON_Delete(info);
-	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err;
+	/* The probe has told the others, and ourselves, to wait before the next try. */
+	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err == MOVE_UNKNOWN ? -ENOTCONN : err;
 }
 
 /*
  * One try has ended with *err: is another to follow? If not, *err is the outcome. What a lost answer was to, the next try sees: a fence of
- * ours goes on being ours, and where there is no namespace any more, it was ours that is done. A fence that we were held up behind is left to
- * whoever looks, as that of others; we do.
+ * ours goes on being ours, and where there is no namespace any more, it was ours that is done. A fence that we were held up behind, or whose
+ * end is under way as far as we know, is left to whoever looks, as that of others; we do.
  */
 static bool
 remove_again(struct backend *b, const char *ns, struct removal *r, int64_t deadline_ns, int *err)
@@ -577,7 +590,7 @@ remove_again(struct backend *b, const char *ns, struct removal *r, int64_t deadl
 	struct jetstream *js = js_of(b);
 	struct ns_info info;
 
-	if (*err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns) {
+	if (*err == MOVE_UNKNOWN || (*err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns)) {
 		new_nonce(js, r->nonce);
 		*err = -ESTALE;
 	}
