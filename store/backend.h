@@ -196,7 +196,7 @@ struct backend_ops {
 	int (*ns_create)(struct backend *, const char *ns, const struct ns_attr *attr, int64_t deadline_ns);
 	/*
 	 * Remove a namespace without actors but erased ones, else -ENOTEMPTY. An append acknowledged on any node is never lost by it: see
-	 * the fence in js_namespace.c. Made anew, it goes on with higher sequences if there ever was an actor in it, whose tombstones are
+	 * the fence in js_ns_state.h. Made anew, it goes on with higher sequences if there ever was an actor in it, whose tombstones are
 	 * there then: so that nothing that anybody knows of the time before can be taken for what is there now. Takes as long as there are
 	 * tombstones to look at, deadline_ns for each.
 	 */

@@ -189,7 +189,7 @@ find_request(struct js_follows *fs, const char *subject, uint64_t *request)
 	return find_id(fs, id);
 }
 
-/* What nobody could have created by a name of ours is passed over, as is what removals leave (js_namespace.c). */
+/* What nobody could have created by a name of ours is passed over, as is what removals leave (js_ns_state.h). */
 static void
 hand_out(struct backend_follow *f, natsMsg *msg, const struct js_delivered *d)
 {

@@ -1,5 +1,5 @@
 /*
- * The names of all namespaces. Streams that listen on a fence's subject (js_namespace.c) are asked about one by one, for they may be of
+ * The names of all namespaces. Streams that listen on a fence's subject (js_ns_state.h) are asked about one by one, for they may be of
  * namespaces that have been removed.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
  * The body of the JetStream backend, for the files that make it up: jetstream.c (connection, records), js_last.c (an
- * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_time.c (where a time is among them), js_docs.c (documents), js_inbox.c (where their messages come to), js_namespace.c and js_ns_list.c (namespaces as streams), js_erase.c (what is left of erased actors), js_streams.c (what
+ * actor's last record, where the server has forgotten it), js_scan.c (many records in order), js_batch.c (a few of them), js_time.c (where a time is among them), js_docs.c (documents), js_inbox.c (where their messages come to), js_ns_stream.c, js_namespace.c, js_ns_remove.c and js_ns_list.c (namespaces as streams), js_erase.c (what is left of erased actors), js_streams.c (what
  * is remembered of them), js_watch.c and js_consumer.c (watches), js_follow.c and js_pull.c (follows), js_names.c (hints that namespaces come and go). Nobody else includes this.
  */
 #ifndef AETHER_STORE_JS_STATE_H
@@ -71,7 +71,7 @@ int js_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadli
 /* What tells one stream from another of the same name, never 0, and its last sequence, from the answer of STREAM.INFO. */
 void js_stream_state(const cJSON *info, uint64_t *epoch, uint64_t *last_seq);
 
-/* Is it that of a namespace that was removed, kept for its tombstones (js_namespace.c)? From the same. */
+/* Is it that of a namespace that was removed, kept for its tombstones (js_ns_state.h)? From the same. */
 bool js_stream_removed(const cJSON *info);
 /* Is somebody about to remove it? */
 bool js_stream_fenced(const cJSON *info);

@@ -1,0 +1,205 @@
+/* Namespaces: removed, as js_ns_state.h has it. */
+#include "js_ns_state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "js_api.h"
+#include "js_erase.h"
+#include "js_names.h"
+#include "wait.h"
+
+/* Who is in it as of info; other pages of its subjects are asked for. *deadline_ns moves on with the time that this took. */
+static int
+look(struct jetstream *js, const char *ns, const cJSON *info, int64_t *deadline_ns, enum js_inhabitants *who)
+{
+	int64_t began_ns = clock_mono(js->clock), timeout_ns = *deadline_ns - began_ns;
+	uint64_t total = js_number(info, "total", 0), offset = 0;
+	cJSON *page = NULL;
+	int err = 0;
+
+	*who = JS_NOBODY;
+	for (const cJSON *part = info; err == 0 && *who != JS_SOMEBODY;) {
+		const cJSON *state = cJSON_GetObjectItemCaseSensitive(part, "state");
+		const cJSON *subjects = cJSON_GetObjectItemCaseSensitive(state, "subjects");
+		uint64_t count = (uint64_t)cJSON_GetArraySize(subjects);
+		if (count > 0)
+			err = js_inhabited(js, ns, subjects, timeout_ns, who);
+		offset += count;
+		if (count == 0 || offset >= total)
+			break;
+		cJSON_Delete(page);
+		page = NULL;
+		if (err == 0 && *who != JS_SOMEBODY)
+			err = js_ns_any_info(js, ns, true, offset, clock_mono(js->clock) + timeout_ns, &page);
+		part = page;
+	}
+	cJSON_Delete(page);
+	*deadline_ns += clock_mono(js->clock) - began_ns;
+	return err;
+}
+
+static int
+open_again(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
+{
+	cJSON *description = js_ns_description(info);
+
+	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
+	int err = js_ns_update(js, ns, info, "ev", description, deadline_ns);
+	cJSON_Delete(description);
+	return err;
+}
+
+static int
+set_removed(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
+{
+	cJSON *description = js_ns_description(info);
+
+	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
+	cJSON_AddNumberToObject(description, "removed", (double)js_ns_last_seq(info));
+	int err = js_ns_update(js, ns, info, NULL, description, deadline_ns);
+	cJSON_Delete(description);
+	return err;
+}
+
+/*
+ * A move that ends a fence had no answer. It may still come to be carried out, and is not sent again: the second could meet what somebody
+ * has made anew behind the first. What becomes of it is seen, or the fence is left to others.
+ */
+#define MOVE_UNKNOWN (-EINPROGRESS)
+
+static int
+moved(int err)
+{
+	return err == -ENOTCONN ? MOVE_UNKNOWN : err;
+}
+
+/*
+ * The namespace is fenced, and who is in it was found out when it had last_seq: do the one move that is left. give_up_ns: it is not made
+ * after that. -ESTALE: somebody else is doing it, or something was appended before the fence. Or MOVE_UNKNOWN.
+ */
+static int
+finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_inhabitants who, int64_t give_up_ns, int64_t deadline_ns)
+{
+	cJSON *info = NULL, *reply = NULL;
+
+	int err = js_ns_probe(js, ns, last_seq, deadline_ns);
+	if (err == 0)
+		err = js_ns_live_info(js, ns, false, deadline_ns, &info);
+	if (err == 0 && who == JS_SOMEBODY) {
+		err = moved(open_again(js, ns, info, deadline_ns));
+		err = err == 0 ? -ENOTEMPTY : err;
+	} else if (err == 0 && clock_mono(js->clock) >= give_up_ns) {
+		err = -ETIMEDOUT;
+	} else if (err == 0) {
+		err = moved(who == JS_ERASED ? set_removed(js, ns, info, deadline_ns)
+					     : js_ns_call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply));
+		js_forget_stream(js, ns);
+		if (err == 0)
+			js_names_tell(js);
+	}
+	cJSON_Delete(info);
+	cJSON_Delete(reply);
+	return err;
+}
+
+/* One removal. */
+struct removal {
+	char nonce[2 * NONCE_BYTES + 1]; /* of its fence */
+	int64_t give_up_ns;
+	bool fenced; /* it may have put one up */
+};
+
+/* One try, from what info says. */
+static int
+fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const cJSON *info, int64_t deadline_ns)
+{
+	cJSON *description = js_ns_description(info);
+	const char *fence = js_text(description, "fence", NULL);
+	/* Something was stored just before it came: what there is now is looked at, and cannot change any more. */
+	bool ours = fence != NULL && strcmp(fence, r->nonce) == 0;
+	enum js_inhabitants who;
+
+	int err = look(js, ns, info, &deadline_ns, &who);
+	if (err == 0 && who == JS_SOMEBODY) {
+		err = fence != NULL ? moved(open_again(js, ns, info, deadline_ns)) : 0;
+		err = err == 0 ? -ENOTEMPTY : err;
+	} else if (err == 0 && fence != NULL && !ours) {
+		err = -ESTALE;
+	}
+	if (err == 0 && !ours) {
+		r->give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+		r->fenced = true;
+		cJSON_AddStringToObject(description, "fence", r->nonce);
+		err = js_ns_update(js, ns, info, "rm", description, deadline_ns);
+	}
+	if (err == 0)
+		err = finish_fence(js, ns, js_ns_last_seq(info), who, r->give_up_ns, deadline_ns);
+	cJSON_Delete(description);
+	return err;
+}
+
+/* A fence that its remover left behind. 0: the namespace is there after all, as far as is known. */
+int
+js_ns_finish_abandoned(struct jetstream *js, const char *ns, int64_t deadline_ns)
+{
+	enum js_inhabitants who;
+	cJSON *info = NULL;
+
+	log_warn(js->lg, "namespace %s: finishing a removal that its node left undone", ns);
+	int64_t give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
+	int err = js_ns_live_info(js, ns, true, deadline_ns, &info);
+	if (err == 0)
+		err = look(js, ns, info, &deadline_ns, &who);
+	if (err == 0)
+		err = finish_fence(js, ns, js_ns_last_seq(info), who, give_up_ns, deadline_ns);
+	cJSON_Delete(info);
+	/* The probe has told the others, and ourselves, to wait before the next try. */
+	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err == MOVE_UNKNOWN ? -ENOTCONN : err;
+}
+
+/*
+ * One try has ended with *err: is another to follow? If not, *err is the outcome. What a lost answer was to, the next try sees: a fence of
+ * ours goes on being ours, and where there is no namespace any more, it was ours that is done. A fence that we were held up behind, or whose
+ * end is under way as far as we know, is left to whoever looks, as that of others; we do.
+ */
+static bool
+remove_again(struct backend *b, const char *ns, struct removal *r, int64_t deadline_ns, int *err)
+{
+	struct jetstream *js = js_of(b);
+	struct ns_info info;
+
+	if (*err == MOVE_UNKNOWN || (*err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns)) {
+		js_ns_new_nonce(js, r->nonce);
+		*err = -ESTALE;
+	}
+	if (*err == -ESTALE && js_ns_info(b, ns, deadline_ns, &info) == -ENOENT)
+		*err = -ENOENT;
+	if (*err == -ENOENT && r->fenced)
+		*err = 0;
+	return *err == -ESTALE || *err == -ENOTCONN;
+}
+
+int
+js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
+{
+	struct jetstream *js = js_of(b);
+	struct removal r = { .fenced = false };
+	unsigned tries = 0;
+	int err;
+
+	js_ns_new_nonce(js, r.nonce);
+	for (;;) {
+		cJSON *info = NULL;
+		err = js_ns_live_info(js, ns, true, deadline_ns, &info);
+		if (err == 0)
+			err = fence_and_finish(js, ns, &r, info, deadline_ns);
+		cJSON_Delete(info);
+		if (err == 0 || !remove_again(b, ns, &r, deadline_ns, &err))
+			return err;
+		err = wait_retry(b, js->clock, deadline_ns, &tries);
+		if (err != 0)
+			return err;
+	}
+}
