@@ -17,6 +17,7 @@
 #include "js_options.h"
 #include "js_state.h"
 #include "js_watch.h"
+#include "wait.h"
 
 /* JetStream's default, and long enough for a writer to try again. */
 #define DEDUP_WINDOW_NS (120 * NS_PER_SEC)
@@ -468,11 +469,31 @@ on_reconnect(void *arg)
 	js_docs_hint(js->docs);
 }
 
+/* While a server, or a cluster, is starting it may not answer yet; that JetStream is not enabled it says at once. */
+static int
+first_answer(struct jetstream *js, int64_t deadline_ns, struct buf *why)
+{
+	struct backend_limits limits;
+	unsigned tries = 0;
+	int err;
+
+	do {
+		int64_t asked_ns = clock_mono(js->clock);
+		err = jetstream_limits(&js->base, deadline_ns, &limits);
+		if (err == -ENOTCONN && clock_mono(js->clock) - asked_ns < RPC_TRY_NS) {
+			buf_puts(why, "the NATS server is there, but JetStream does not answer: it is not enabled");
+			return err;
+		}
+	} while (err == -ENOTCONN && (err = wait_retry(&js->base, js->clock, deadline_ns, &tries)) == 0);
+	if (err != 0)
+		buf_printf(why, "the NATS server is there, but JetStream does not answer: %s", strerror(-err));
+	return err;
+}
+
 static int
 connect_to(struct jetstream *js, const struct jetstream_options *options, struct buf *why)
 {
 	struct rpc_options rpc = { .on_disconnect = on_disconnect, .on_reconnect = on_reconnect, .arg = js };
-	struct backend_limits limits;
 
 	int err = js_options_make(&rpc.nats, options, why);
 	if (err == 0)
@@ -495,13 +516,7 @@ connect_to(struct jetstream *js, const struct jetstream_options *options, struct
 		err = js_docs_open(js->docs);
 	if (err == 0 && natsConnection_JetStream(&js->js, rpc_connection(js->rpc), NULL) != NATS_OK)
 		err = -ENOMEM;
-	if (err != 0)
-		return err;
-	err = jetstream_limits(&js->base, clock_mono(js->clock) + options->connect_timeout_ns, &limits);
-	if (err != 0)
-		buf_printf(why, "the NATS server is there, but JetStream does not answer: %s",
-		    err == -ENOTCONN ? "it is not enabled" : strerror(-err));
-	return err;
+	return err != 0 ? err : first_answer(js, clock_mono(js->clock) + options->connect_timeout_ns, why);
 }
 
 int

@@ -14,6 +14,7 @@
 #include "js_sub.h"
 #include "listener.h"
 #include "name.h"
+#include "wait.h"
 
 struct js_docs {
 	struct jetstream *js;
@@ -82,29 +83,55 @@ make_stream(struct jetstream *js, enum doc_kind kind, const char *stream, int64_
 	return err == -EEXIST ? 0 : err;
 }
 
+/* One document that is to be stored once, however often it is sent. */
+struct put {
+	struct jetstream *js;
+	const char *subject;
+	const uint64_t *behind;
+	struct span text;
+	char id[33]; /* in the window in which the server knows it again it is stored once */
+};
+
 /* One try. -EHOSTUNREACH: nobody listens, so that it is not stored. */
 static int
-publish(struct jetstream *js, const char *subject, const uint64_t *behind, struct span text, int64_t deadline_ns, uint64_t *seq)
+publish(const struct put *p, int64_t deadline_ns, uint64_t *seq)
 {
-	struct rpc_header header = { "Nats-Expected-Last-Subject-Sequence", NULL };
+	struct rpc_header headers[2] = { { "Nats-Msg-Id", p->id } };
 	natsMsg *msg = NULL;
 	cJSON *ack = NULL;
 	char number[24];
 
-	if (behind != NULL) {
-		snprintf(number, sizeof(number), "%llu", (unsigned long long)*behind);
-		header.value = number;
+	if (p->behind != NULL) {
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)*p->behind);
+		headers[1] = (struct rpc_header){ "Nats-Expected-Last-Subject-Sequence", number };
 	}
-	int err = rpc_try(js->rpc, subject, &header, behind != NULL, text.p, text.len, deadline_ns, &msg);
+	int err = rpc_try(p->js->rpc, p->subject, headers, p->behind != NULL ? 2 : 1, p->text.p, p->text.len, deadline_ns, &msg);
 	if (err == 0)
-		err = js_api_parse(js->lg, msg, &ack);
+		err = js_api_parse(p->js->lg, msg, &ack);
 	if (err == 0) {
 		*seq = js_number(ack, "seq", 0);
-		err = *seq == 0 ? -EIO : 0;
+		/* It is still being stored (jetstream.c). */
+		err = *seq == 0 ? -ENOTCONN : 0;
 	}
 	cJSON_Delete(ack);
 	natsMsg_Destroy(msg);
 	return err;
+}
+
+static int
+try_put(const struct put *p, enum doc_kind kind, const char *stream, int64_t deadline_ns, uint64_t *seq)
+{
+	/* Where nodes listen it could not be told that there is no stream. */
+	int err = kind == DOC_MODEL ? make_stream(p->js, kind, stream, deadline_ns) : 0;
+
+	if (err == 0)
+		err = publish(p, deadline_ns, seq);
+	if (err == -EHOSTUNREACH) {
+		err = make_stream(p->js, kind, stream, deadline_ns);
+		if (err == 0)
+			err = publish(p, deadline_ns, seq);
+	}
+	return err == -EHOSTUNREACH ? -ENOTCONN : err;
 }
 
 int
@@ -113,25 +140,24 @@ js_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *behin
 {
 	struct jetstream *js = js_of(b);
 	struct buf subject = { 0 }, stream = { 0 };
+	struct put p = { .js = js, .behind = behind, .text = text };
+	uint64_t random[2];
+	unsigned tries = 0;
 	int err = -ENOMEM;
 
 	put_subject(js, name, &subject);
 	put_stream(js, name->kind, &stream);
-	if (buf_text(&subject) != NULL && buf_text(&stream) != NULL)
-		err = 0;
-	/* Where nodes listen it could not be told that there is no stream. */
-	if (err == 0 && name->kind == DOC_MODEL)
-		err = make_stream(js, name->kind, stream.p, deadline_ns);
-	if (err == 0)
-		err = publish(js, subject.p, behind, text, deadline_ns, seq);
-	if (err == -EHOSTUNREACH) {
-		err = make_stream(js, name->kind, stream.p, deadline_ns);
-		if (err == 0)
-			err = publish(js, subject.p, behind, text, deadline_ns, seq);
+	js->clock->random(js->clock, random, sizeof(random));
+	snprintf(p.id, sizeof(p.id), "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+	p.subject = buf_text(&subject);
+	if (p.subject != NULL && buf_text(&stream) != NULL) {
+		do
+			err = try_put(&p, name->kind, stream.p, deadline_ns, seq);
+		while (err == -ENOTCONN && (err = wait_retry(b, js->clock, deadline_ns, &tries)) == 0);
 	}
 	buf_free(&subject);
 	buf_free(&stream);
-	return err == -EHOSTUNREACH ? -ENOTCONN : err;
+	return err;
 }
 
 int

@@ -42,19 +42,29 @@ new_config(struct jetstream *js, const char *ns, const struct ns_attr *attr, con
 	return config;
 }
 
-static bool
+/* Was the namespace made with that nonce? 1, 0, or -errno; -ENOENT: there is no stream. */
+static int
 has_nonce(struct jetstream *js, const char *ns, const char *nonce, int64_t deadline_ns)
 {
 	cJSON *info = NULL;
-	bool same = false;
 
-	if (js_ns_live_info(js, ns, false, deadline_ns, &info) == 0) {
-		cJSON *description = js_ns_description(info);
-		same = strcmp(js_text(description, "nonce", ""), nonce) == 0;
-		cJSON_Delete(description);
-	}
+	int err = js_ns_any_info(js, ns, false, 0, deadline_ns, &info);
+	if (err != 0)
+		return err;
+	cJSON *description = js_ns_description(info);
+	int same = strcmp(js_text(description, "nonce", ""), nonce) == 0;
+	cJSON_Delete(description);
 	cJSON_Delete(info);
 	return same;
+}
+
+/* There is something of that name after a try of unknown outcome: -EEXIST if it is not ours. What is being made yet cannot be found. */
+static int
+made_by_us(struct jetstream *js, const char *ns, const char *nonce, int64_t deadline_ns)
+{
+	int same = has_nonce(js, ns, nonce, deadline_ns);
+
+	return same == 1 ? 0 : same == 0 ? -EEXIST : same == -ENOENT ? -ENOTCONN : same;
 }
 
 /* Is nobody else opening it? What somebody began may have been left behind. */
@@ -123,8 +133,8 @@ js_ns_create(struct backend *b, const char *ns, const struct ns_attr *attr, int6
 		err = js_ns_call(js, "STREAM.CREATE", ns, config, deadline_ns, &reply);
 		cJSON_Delete(reply);
 		reply = NULL;
-		if (err == -EEXIST && unknown && has_nonce(js, ns, nonce, deadline_ns))
-			err = 0;
+		if (err == -EEXIST && unknown)
+			err = made_by_us(js, ns, nonce, deadline_ns);
 		if (err == 0)
 			js_note_replicas(js, ns, (uint64_t)js->replicas);
 		else if (err == -EEXIST)

@@ -126,6 +126,9 @@ on_stream(void *arg, const char *stream)
 	bool there = true;
 	int err = ns_of_stream(l->js, stream, l->deadline_ns, &l->name);
 
+	/* Its name could not be asked for: a list without it would be wrong. */
+	if (err == -ENOTCONN || err == -ETIMEDOUT || err == -ENOMEM)
+		return err;
 	/* Not one of ours. */
 	if (err != 0 || buf_text(&l->name) == NULL)
 		return 0;

@@ -106,14 +106,17 @@ finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_in
 
 /* One removal. */
 struct removal {
+	uint64_t epoch;                  /* the namespace's that is to go; 0: not known yet. What is made anew has another */
 	char nonce[2 * NONCE_BYTES + 1]; /* of its fence */
 	int64_t give_up_ns;
-	bool fenced; /* it may have put one up */
+	bool fenced;  /* it may have put one up */
+	bool unknown; /* something that it did since had no answer: what is gone may be so by it */
+	bool left;    /* its fence is left to others */
 };
 
-/* One try, from what info says. */
+/* One try, from what info says. *deadline_ns moves on as look moves it. */
 static int
-fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const cJSON *info, int64_t deadline_ns)
+fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const cJSON *info, int64_t *deadline_ns)
 {
 	cJSON *description = js_ns_description(info);
 	const char *fence = js_text(description, "fence", NULL);
@@ -121,9 +124,11 @@ fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const 
 	bool ours = fence != NULL && strcmp(fence, r->nonce) == 0;
 	enum js_inhabitants who;
 
-	int err = look(js, ns, info, &deadline_ns, &who);
-	if (err == 0 && who == JS_SOMEBODY) {
-		err = fence != NULL ? moved(open_again(js, ns, info, deadline_ns)) : 0;
+	int err = look(js, ns, info, deadline_ns, &who);
+	if (err == 0 && who == JS_SOMEBODY && fence != NULL && r->left) {
+		err = -ESTALE;
+	} else if (err == 0 && who == JS_SOMEBODY) {
+		err = fence != NULL ? moved(open_again(js, ns, info, *deadline_ns)) : 0;
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && fence != NULL && !ours) {
 		err = -ESTALE;
@@ -132,10 +137,10 @@ fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const 
 		r->give_up_ns = clock_mono(js->clock) + FENCE_OWN_NS;
 		r->fenced = true;
 		cJSON_AddStringToObject(description, "fence", r->nonce);
-		err = js_ns_update(js, ns, info, "rm", description, deadline_ns);
+		err = js_ns_update(js, ns, info, "rm", description, *deadline_ns);
 	}
 	if (err == 0)
-		err = finish_fence(js, ns, js_ns_last_seq(info), who, r->give_up_ns, deadline_ns);
+		err = finish_fence(js, ns, js_ns_last_seq(info), who, r->give_up_ns, *deadline_ns);
 	cJSON_Delete(description);
 	return err;
 }
@@ -159,25 +164,42 @@ js_ns_finish_abandoned(struct jetstream *js, const char *ns, int64_t deadline_ns
 	return err == 0 ? -ENOENT : err == -ENOTEMPTY || err == -ESTALE ? 0 : err == MOVE_UNKNOWN ? -ENOTCONN : err;
 }
 
+/* Is it still the one that is to go? -ENOENT: that one is gone, whatever is there now. */
+static int
+same_one(struct removal *r, uint64_t epoch)
+{
+	if (r->epoch == 0)
+		r->epoch = epoch;
+	return epoch == r->epoch ? 0 : -ENOENT;
+}
+
 /*
  * One try has ended with *err: is another to follow? If not, *err is the outcome. What a lost answer was to, the next try sees: a fence of
- * ours goes on being ours, and where there is no namespace any more, it was ours that is done. A fence that we were held up behind, or whose
- * end is under way as far as we know, is left to whoever looks, as that of others; we do.
+ * ours goes on being ours, and where the namespace is no more, it was ours that is done. A fence that we were held up behind, or whose end is
+ * under way as far as we know, is left to whoever looks, as that of others; we do.
  */
 static bool
 remove_again(struct backend *b, const char *ns, struct removal *r, int64_t deadline_ns, int *err)
 {
 	struct jetstream *js = js_of(b);
+	bool held_up = *err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns;
 	struct ns_info info;
 
-	if (*err == MOVE_UNKNOWN || (*err == -ETIMEDOUT && clock_mono(js->clock) < deadline_ns)) {
+	r->unknown |= r->fenced && (held_up || *err == MOVE_UNKNOWN || *err == -ENOTCONN);
+	if (held_up || *err == MOVE_UNKNOWN) {
 		js_ns_new_nonce(js, r->nonce);
+		r->left = true;
 		*err = -ESTALE;
 	}
-	if (*err == -ESTALE && js_ns_info(b, ns, deadline_ns, &info) == -ENOENT)
-		*err = -ENOENT;
-	if (*err == -ENOENT && r->fenced)
+	if (*err == -ESTALE) {
+		int now = js_ns_info(b, ns, deadline_ns, &info);
+		if (now == -ENOENT || (now == 0 && same_one(r, info.epoch) != 0))
+			*err = -ENOENT;
+	}
+	if (*err == -ENOENT && r->unknown) {
+		js_names_tell(js);
 		*err = 0;
+	}
 	return *err == -ESTALE || *err == -ENOTCONN;
 }
 
@@ -185,16 +207,21 @@ int
 js_ns_remove(struct backend *b, const char *ns, int64_t deadline_ns)
 {
 	struct jetstream *js = js_of(b);
-	struct removal r = { .fenced = false };
+	struct removal r = { .epoch = 0 };
 	unsigned tries = 0;
 	int err;
 
 	js_ns_new_nonce(js, r.nonce);
 	for (;;) {
+		uint64_t epoch, last_seq;
 		cJSON *info = NULL;
 		err = js_ns_live_info(js, ns, true, deadline_ns, &info);
+		if (err == 0) {
+			js_stream_state(info, &epoch, &last_seq);
+			err = same_one(&r, epoch);
+		}
 		if (err == 0)
-			err = fence_and_finish(js, ns, &r, info, deadline_ns);
+			err = fence_and_finish(js, ns, &r, info, &deadline_ns);
 		cJSON_Delete(info);
 		if (err == 0 || !remove_again(b, ns, &r, deadline_ns, &err))
 			return err;

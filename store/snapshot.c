@@ -419,8 +419,12 @@ snapshot_state(struct actor *a, struct buf *out)
 void
 snapshot_drop(struct store *s, const char *ns, const char *actor)
 {
-	int err = s->backend->ops->doc_drop(s->backend, ns, actor, store_deadline(s));
+	struct attempt at = attempt_begin(s);
+	int err;
 
+	do
+		err = s->backend->ops->doc_drop(s->backend, ns, actor, at.deadline_ns);
+	while (attempt_again(&at, &err));
 	if (err != 0)
 		log_warn(s->lg, "%s%s%s: is gone, but its snapshots are still in NATS, and count for nothing: %s", ns, actor != NULL ? "/" : "",
 		    actor != NULL ? actor : "", strerror(-err));

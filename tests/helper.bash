@@ -183,8 +183,9 @@ free_port() {
 	mkdir -p "$taken"
 	while :; do
 		port=$((20000 + RANDOM % 12000))
-		[[ -e $taken/$port ]] || rm -f "$taken/$port" # whose directory is gone
-		if ln -s "$D" "$taken/$port" 2>/dev/null && ! bash -c "exec 9<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; then
+		# One whose directory is gone is free again.
+		if (flock 9 && [[ ! -e $taken/$port ]] && ln -sfn "$D" "$taken/$port") 9>>"$taken/lock" &&
+			! bash -c "exec 9<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; then
 			echo "$port"
 			return
 		fi

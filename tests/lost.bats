@@ -55,6 +55,21 @@ lost() {
 	done
 }
 
+# Whose answer is lost, while another client makes it anew: what there is then is another namespace.
+@test "rmdir: what was made anew meanwhile stays" {
+	local config
+	mkdir "$M/anew"
+	config="$(ask '$JS.API.STREAM.INFO.aether-anew' | jq -c '.config | .description |= (fromjson | .nonce = "another" | tojson)')"
+	lose answer '$JS.API.STREAM.DELETE'
+	"$ERRNO_DO" rmdir "$M/anew" >"$D/rmdir" 3>&- &
+	wait_for 10 bash -c '[[ ! -s $0 ]]' "$D/orders"
+	wait_for 10 bash -c 'jq -e .created <<<"$0"' "$(ask '$JS.API.STREAM.CREATE.aether-anew' "$config")"
+	/usr/bin/python3 "$TESTS/clients/append.py" "$(cat "$D/nats/port")" anew <<<'a kept'
+	wait $!
+	assert_equal "$(cat "$D/rmdir")" OK
+	assert_equal "$(events "$M/anew/a")" kept
+}
+
 # It might come late, and then meet a namespace that was made anew; so nobody sends it again for some seconds.
 @test "rmdir: a deletion that does not reach the server is done later, by whoever looks" {
 	mkdir "$M/later"
@@ -113,12 +128,13 @@ lost() {
 		echo "{\"actorId\":\"${A##*/}\",\"version\":1,\"state\":{\"n\":1},\"timestamp\":\"2026-11-27T08:00:00Z\"}" >"$N/.aether/actors/${A##*/}/snapshot"
 		lost
 		lose "$what" aether.model
-		echo '{}' >"$N/.aether/model.json"
+		echo "{\"events\":[{\"name\":\"E-$what\"}]}" >"$N/.aether/model.json"
 		lost
 		lose "$what" '$JS.API.CONSUMER.CREATE'
 		assert_equal "$(events "$N/.aether/actors/${A##*/}/at/$(date -u +%FT%T.%NZ)")" 1
 		lost
 	done
+	assert_equal "$(ls "$N/.aether/models" | xargs)" '1 2'
 }
 
 @test "an erased actor" {
