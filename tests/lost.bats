@@ -134,7 +134,7 @@ lost() {
 		assert_equal "$(events "$N/.aether/actors/${A##*/}/at/$(date -u +%FT%T.%NZ)")" 1
 		lost
 	done
-	assert_equal "$(ls "$N/.aether/models" | xargs)" '1 2'
+	assert_equal "$(find "$N/.aether/models" -type f | wc -l)" 2
 }
 
 @test "an erased actor" {
