@@ -204,13 +204,23 @@ nats_start() {
 		jetstream { store_dir: "$dir", ${NATS_JETSTREAM:-} }
 		${NATS_CONF:-}
 	CONF
-	"${AETHER_NATS_SERVER:-nats-server}" -c "$dir/conf" --ports_file_dir "$dir" </dev/null >>"$dir/log" 2>&1 3>&- 4>&- &
-	echo $! >"$dir/pid"
+	nats_run "$dir" </dev/null >>"$dir/log" 2>&1 3>&- 4>&- &
 	disown
 	wait_for 20 compgen -G "$dir/*.ports" || fail "nats-server: $(tail "$dir/log")"
 	wait_for 20 jq -re '.nats[0]' "$dir"/*.ports
 	NATS_URL="nats://127.0.0.1:$(cat "$dir/port")"
 	export NATS_URL
+}
+
+# Run the server, and again if a panic has ended it (2.9.10 has some, under load), as whoever supervises servers would.
+nats_run() {
+	local rc=2
+	while [[ $rc == 2 ]]; do
+		"${AETHER_NATS_SERVER:-nats-server}" -c "$1/conf" --ports_file_dir "$1" &
+		echo $! >"$1/pid"
+		rc=0
+		wait $! || rc=$?
+	done
 }
 
 # nats_kill [SIGNAL]: end it, with SIGKILL if nothing else is said, and wait until it is gone.
