@@ -40,29 +40,6 @@ look(struct jetstream *js, const char *ns, const cJSON *info, int64_t *deadline_
 	return err;
 }
 
-static int
-open_again(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
-{
-	cJSON *description = js_ns_description(info);
-
-	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
-	int err = js_ns_update(js, ns, info, "ev", description, deadline_ns);
-	cJSON_Delete(description);
-	return err;
-}
-
-static int
-set_removed(struct jetstream *js, const char *ns, const cJSON *info, int64_t deadline_ns)
-{
-	cJSON *description = js_ns_description(info);
-
-	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
-	cJSON_AddNumberToObject(description, "removed", (double)js_ns_last_seq(info));
-	int err = js_ns_update(js, ns, info, NULL, description, deadline_ns);
-	cJSON_Delete(description);
-	return err;
-}
-
 /*
  * A move that ends a fence had no answer. It may still come to be carried out, and is not sent again: the second could meet what somebody
  * has made anew behind the first. What becomes of it is seen, or the fence is left to others.
@@ -73,6 +50,20 @@ static int
 moved(int err)
 {
 	return err == -ENOTCONN ? MOVE_UNKNOWN : err;
+}
+
+/* Take the fence away: the namespace is open again, or REMOVED. */
+static int
+end_fence(struct jetstream *js, const char *ns, const cJSON *info, bool removed, int64_t deadline_ns)
+{
+	cJSON *description = js_ns_description(info);
+
+	cJSON_DeleteItemFromObjectCaseSensitive(description, "fence");
+	if (removed)
+		cJSON_AddNumberToObject(description, "removed", (double)js_ns_last_seq(info));
+	int err = js_ns_update(js, ns, info, removed ? NULL : "ev", description, deadline_ns);
+	cJSON_Delete(description);
+	return moved(err);
 }
 
 /*
@@ -88,13 +79,13 @@ finish_fence(struct jetstream *js, const char *ns, uint64_t last_seq, enum js_in
 	if (err == 0)
 		err = js_ns_live_info(js, ns, false, deadline_ns, &info);
 	if (err == 0 && who == JS_SOMEBODY) {
-		err = moved(open_again(js, ns, info, deadline_ns));
+		err = end_fence(js, ns, info, false, deadline_ns);
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && clock_mono(js->clock) >= give_up_ns) {
 		err = -ETIMEDOUT;
 	} else if (err == 0) {
-		err = moved(who == JS_ERASED ? set_removed(js, ns, info, deadline_ns)
-					     : js_ns_call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply));
+		err = who == JS_ERASED ? end_fence(js, ns, info, true, deadline_ns)
+				       : moved(js_ns_call(js, "STREAM.DELETE", ns, NULL, deadline_ns, &reply));
 		js_forget_stream(js, ns);
 		if (err == 0)
 			js_names_tell(js);
@@ -128,7 +119,7 @@ fence_and_finish(struct jetstream *js, const char *ns, struct removal *r, const 
 	if (err == 0 && who == JS_SOMEBODY && fence != NULL && r->left) {
 		err = -ESTALE;
 	} else if (err == 0 && who == JS_SOMEBODY) {
-		err = fence != NULL ? moved(open_again(js, ns, info, *deadline_ns)) : 0;
+		err = fence != NULL ? end_fence(js, ns, info, false, *deadline_ns) : 0;
 		err = err == 0 ? -ENOTEMPTY : err;
 	} else if (err == 0 && fence != NULL && !ours) {
 		err = -ESTALE;

@@ -15,6 +15,8 @@ live_setup() {
 	B="$D/other/t"
 	export T A B
 	rm -f "$D"/live.*
+	insist OK stat "$A"
+	insist OK stat "$B"
 }
 
 live_teardown() {
