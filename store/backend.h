@@ -256,8 +256,9 @@ struct backend_ops {
 	    uint64_t *seq);
 	/* The namespaces that have such a text, or had one. Blocks. */
 	int (*doc_list)(struct backend *, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
-	/* Have changed called whenever the model of a namespace may have changed, by whomever; ns NULL: of any. On a thread of the backend; it must not
-	 * block. One listener; NULL ends that, and returns when no call is under way. */
+	/* Have changed called whenever the model of a namespace may have changed, by whomever, or is about to: a doc_get at once may still find the one
+	 * before. ns NULL: any has. On a thread of the backend; it must not block. One listener; NULL ends that, and returns when no call is under
+	 * way. */
 	void (*models_listen)(struct backend *, void (*changed)(void *arg, const char *ns), void *arg);
 	/* Take away all snapshots of that actor, of every kind; actor NULL: all of the namespace. */
 	int (*doc_drop)(struct backend *, const char *ns, const char *actor, int64_t deadline_ns);

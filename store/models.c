@@ -8,6 +8,14 @@
 #include "model.h"
 #include "state.h"
 
+/*
+ * Who says that a model changes may be ahead of the store: a server passes a message on before it has stored it, by milliseconds, and while
+ * it has no majority by seconds. So it is looked at once, and again in four times as long each time, from 10 ms to 10 s, past the time in which
+ * whoever changes it is told how that ended.
+ */
+#define LOOKS 6
+#define LOOK_NS (10 * NS_PER_MS)
+
 /* One model, which does not change. */
 struct held {
 	struct model *model;
@@ -20,7 +28,8 @@ struct known {
 	struct models *models;
 	uint64_t seq;      /* of the text that held is from */
 	struct held *held; /* NULL: none now */
-	bool due;          /* it is to be read anew */
+	int64_t due_ns;    /* it is to be read anew then; 0: it is not */
+	unsigned looks;    /* how often it was read since somebody said that it changes */
 	unsigned tries;
 	char ns[];
 };
@@ -61,6 +70,7 @@ known_locked(struct models *m, const char *ns)
 	if (k == NULL)
 		return NULL;
 	k->models = m;
+	k->looks = LOOKS;
 	memcpy(k->ns, ns, size);
 	if (table_add(&m->all, XXH3_64bits(ns, size - 1), &k->link) == 0)
 		return k;
@@ -159,6 +169,17 @@ put_text(struct store *s, const char *ns, struct span text, uint64_t *seq)
 	return err;
 }
 
+/* Is that text, or a newer one, known? */
+static bool
+knows(struct models *m, const char *ns, uint64_t seq)
+{
+	lock_take(&m->lock);
+	struct known *k = find_locked(m, ns);
+	bool known = k != NULL && k->seq >= seq;
+	lock_give(&m->lock);
+	return known;
+}
+
 /* Read the namespace's model. */
 static int
 load(struct models *m, const char *ns)
@@ -168,15 +189,16 @@ load(struct models *m, const char *ns)
 	struct held *h = NULL;
 	uint64_t seq = 0;
 	int err = get_text(s, ns, 0, &text, &seq);
+	bool fresh = err == 0 && !knows(m, ns, seq);
 
-	if (err == 0)
+	if (fresh)
 		err = hold((struct span){ text.p, text.len }, &h, &fault);
 	if (err == -EINVAL) {
 		/* Somebody else has put it there, or a newer version has. */
 		log_error(s->lg, "%s: the model that is stored is none, and is not enforced: %s", ns, buf_text(&fault));
 		err = 0;
 	}
-	if (err == 0)
+	if (fresh && err == 0)
 		err = learn(m, ns, seq, h);
 	buf_free(&text);
 	buf_free(&fault);
@@ -187,12 +209,25 @@ load(struct models *m, const char *ns)
 
 static void read_due(void *arg);
 
-/* Soon, unless that is under way. */
+/* At that time of the monotonic clock, unless it will be earlier. */
 static void
 read_again_locked(struct known *k, int64_t at_ns)
 {
-	if (!k->due && !atomic_load(&k->models->ending))
-		k->due = timer_at(k->models->thread, at_ns, read_due, k) == 0;
+	if ((k->due_ns != 0 && k->due_ns <= at_ns) || atomic_load(&k->models->ending))
+		return;
+	if (timer_at(k->models->thread, at_ns, read_due, k) == 0)
+		k->due_ns = at_ns;
+}
+
+/* It has been read; err is why it could not be. */
+static void
+after_read_locked(struct known *k, int err, int64_t now)
+{
+	k->tries = err != 0 ? k->tries + 1 : 0;
+	if (err != 0)
+		read_again_locked(k, now + wait_backoff_ns(k->tries));
+	else if (k->looks < LOOKS)
+		read_again_locked(k, now + (LOOK_NS << 2 * k->looks++));
 }
 
 /* On the thread. */
@@ -203,29 +238,38 @@ read_due(void *arg)
 	struct models *m = k->models;
 
 	lock_take(&m->lock);
-	k->due = false; /* what changes from here on is told anew */
+	bool due = k->due_ns != 0 && k->due_ns <= clock_mono(m->store->clock) && !atomic_load(&m->ending);
+	if (due)
+		k->due_ns = 0; /* what changes from here on is told anew */
 	lock_give(&m->lock);
-	int err = atomic_load(&m->ending) ? 0 : load(m, k->ns);
+	if (!due)
+		return;
+	int err = load(m, k->ns);
 	if (err != 0)
 		log_warn(m->store->lg, "%s: the model could not be read, and may be another by now: %s", k->ns, strerror(-err));
 	lock_take(&m->lock);
-	k->tries = err != 0 ? k->tries + 1 : 0;
-	if (err != 0)
-		read_again_locked(k, clock_mono(m->store->clock) + wait_backoff_ns(k->tries));
+	after_read_locked(k, err, clock_mono(m->store->clock));
 	lock_give(&m->lock);
 }
 
+/* looks: LOOKS if what there is to be read has been stored. */
 static int
-note_changed(void *arg, const char *ns)
+note_changed(struct models *m, const char *ns, unsigned looks)
 {
-	struct models *m = arg;
-
 	lock_take(&m->lock);
 	struct known *k = known_locked(m, ns);
-	if (k != NULL)
-		read_again_locked(k, 0);
+	if (k != NULL) {
+		k->looks = looks < k->looks ? looks : k->looks;
+		read_again_locked(k, clock_mono(m->store->clock));
+	}
 	lock_give(&m->lock);
 	return 0;
+}
+
+static int
+note_listed(void *arg, const char *ns)
+{
+	return note_changed(arg, ns, LOOKS);
 }
 
 /* On the thread: there may be others than those that are known. */
@@ -237,7 +281,7 @@ list_anew(void *arg)
 
 	if (atomic_load(&m->ending))
 		return;
-	int err = s->backend->ops->doc_list(s->backend, DOC_MODEL, store_deadline(s), note_changed, m);
+	int err = s->backend->ops->doc_list(s->backend, DOC_MODEL, store_deadline(s), note_listed, m);
 	if (err == -ENOTCONN || err == -ETIMEDOUT)
 		(void)timer_at(m->thread, clock_mono(s->clock) + wait_backoff_ns(6), list_anew, m);
 }
@@ -248,7 +292,7 @@ on_changed(void *arg, const char *ns)
 	struct models *m = arg;
 
 	if (ns != NULL)
-		(void)note_changed(m, ns);
+		(void)note_changed(m, ns, 0);
 	else if (!atomic_load(&m->ending))
 		(void)timer_at(m->thread, 0, list_anew, m);
 }

@@ -37,12 +37,13 @@ teardown_file() {
 	stop_all
 }
 
-# wait_for SECONDS COMMAND...: poll until the command succeeds; fails after SECONDS. The one place where tests sleep.
+# wait_for SECONDS COMMAND...: poll until the command succeeds; fails after SECONDS, with what it said last. The one place where tests sleep.
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
-	until "${@:2}" >/dev/null 2>&1; do
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) said="$D/wait_for.$BASHPID"
+	until "${@:2}" >"$said" 2>&1; do
 		if ((${EPOCHREALTIME/./} > end)); then
 			echo "after $1 s still not true: ${*:2}"
+			tail -c 1000 "$said"
 			return 1
 		fi
 		sleep 0.03

@@ -142,10 +142,20 @@ make_anew() {
 	assert_equal "$(find "$N/.aether/models" -type f | wc -l)" 2
 }
 
+# Servers pass a message on before they have stored it, and are asked for it then.
+@test "a change of the model that is heard of before it is stored" {
+	mkdir "$M/early"
+	echo '{}' >"$N/.aether/model.json" # so that there is a stream
+	lose early aether.model.early
+	ask aether.model.early '{"enforce":true}' | jq -e .seq
+	wait_for 10 assert_errno EINVAL append "$M/early/a" $'text\n'
+	lost
+}
+
 @test "an erased actor" {
 	for what in request answer; do
 		for i in {1..3}; do echo "$i" >>"$A-$what"; done
-		lose "$what" '$JS.API.STREAM.MSG.DELETE'
+		lose "$what" '$JS.API.STREAM.MSG.DELETE|$JS.API.STREAM.PURGE'
 		assert_errno OK unlink "$A-$what"
 		lost
 		assert_errno ENOENT stat "$A-$what"

@@ -2,15 +2,18 @@
 
     lossy.py SERVER_PORT ORDERS
 
-Prints the port it listens at. ORDERS is a file: "request SUBJECT" there means that the next request whose subject begins so does not reach the
-server, "answer SUBJECT" that its answer does not come back, "doubt SUBJECT" that the answer is that of a leader that has the same message
-already, and has not stored it yet. The file is emptied when that has been done.
+Prints the port it listens at. ORDERS is a file: "request SUBJECT" there means that the next request whose subject begins so, or that asks for a
+message of that subject, does not reach the server, "answer SUBJECT" that its answer does not come back, "doubt SUBJECT" that the answer is that
+of a leader that has the same message already, and has not stored it yet, "early SUBJECT" that it is that of one that was asked for a message
+before it has stored it. SUBJECT|SUBJECT is
+either of them. The file is emptied when that has been done.
 """
 import asyncio
 import os
 import sys
 
-DOUBT = b'{"stream":"s","seq":0,"duplicate":true}'
+ANSWERS = {"doubt": b'{"stream":"s","seq":0,"duplicate":true}',
+           "early": b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'}
 server_port, orders = int(sys.argv[1]), sys.argv[2]
 
 
@@ -45,7 +48,8 @@ async def client(reader, writer):
     def change_request(words, line, data):
         wanted = order()
         reply = words[2] if len(words) == (5 if words[0].upper() == "HPUB" else 4) else None
-        if len(wanted) != 2 or reply is None or not words[1].startswith(wanted[1]):
+        if len(wanted) != 2 or reply is None or not any(
+                words[1].startswith(subject) or b'"%s"' % subject.encode() in data for subject in wanted[1].split("|")):
             return line, data
         os.truncate(orders, 0)
         if wanted[0] == "request":
@@ -55,8 +59,9 @@ async def client(reader, writer):
 
     def change_answer(words, line, data):
         mark = marked.pop(words[1], None)
-        if mark == "doubt":
-            return b"MSG %s %s %d\r\n" % (words[1].encode(), words[2].encode(), len(DOUBT)), DOUBT + b"\r\n"
+        if mark in ANSWERS:
+            answer = ANSWERS[mark]
+            return b"MSG %s %s %d\r\n" % (words[1].encode(), words[2].encode(), len(answer)), answer + b"\r\n"
         return (b"", b"") if mark else (line, data)
 
     await asyncio.gather(pump(reader, server_writer, ("PUB", "HPUB"), change_request),
