@@ -12,6 +12,8 @@
 
 /* For so long nobody must have looked a namespace up before it is tried whether anybody uses it. */
 #define UNUSED_NS (3 * NS_PER_SEC)
+/* The consumer is made so long after the first lookup, for the server would be busy with it when what the lookup was for is read. */
+#define BEGIN_NS (20 * NS_PER_MS)
 
 void
 bridge_wake(const struct bridge *b)
@@ -164,7 +166,7 @@ begin(struct bridge *b, struct known *k, struct follow *old)
 	follow_free(old);
 	int err = store_ns_info(b->env->store, k->ns, ENV_NAMESPACE_AGE_NS, true, &info);
 	if (err == 0)
-		err = follow_new(b->env->store, k->ns, info.last_seq, info.epoch, false, &follow_fns, k, &fresh);
+		err = follow_new(b->env->store, k->ns, info.last_seq, info.epoch, bridge_now(b) + BEGIN_NS, false, &follow_fns, k, &fresh);
 	if (err != 0 && err != -ENOENT)
 		log_warn(b->env->lg, "namespace %s: changes of other nodes will not show in inotify: %s", k->ns, strerror(-err));
 	lock_take(&b->lock);

@@ -17,7 +17,7 @@ static int
 source_follow(void *source, const char *ns, uint64_t after_seq, uint64_t epoch, const struct follow_fns *fns, void *arg,
     struct follow **out)
 {
-	return follow_new(source, ns, after_seq, epoch, true, fns, arg, out);
+	return follow_new(source, ns, after_seq, epoch, 0, true, fns, arg, out);
 }
 
 static int

@@ -229,8 +229,8 @@ step(void *arg)
 }
 
 int
-follow_new(struct store *s, const char *ns, uint64_t after_seq, uint64_t epoch, bool payload, const struct follow_fns *fns, void *arg,
-    struct follow **out)
+follow_new(struct store *s, const char *ns, uint64_t after_seq, uint64_t epoch, int64_t at_ns, bool payload, const struct follow_fns *fns,
+    void *arg, struct follow **out)
 {
 	size_t size = strlen(ns) + 1;
 	struct follow *f = calloc(1, sizeof(*f) + size);
@@ -242,14 +242,17 @@ follow_new(struct store *s, const char *ns, uint64_t after_seq, uint64_t epoch, 
 	f->fns = *fns;
 	f->arg = arg;
 	f->payload = payload;
-	f->refs = 1;
+	f->refs = at_ns != 0 ? 2 : 1;
 	f->last_seq = after_seq;
 	f->epoch = epoch;
 	lock_init(&f->lock, LOCK_FOLLOW);
 	lock_cond_init(&f->changed);
 	atomic_fetch_add(&s->follows, 1);
 	*out = f;
-	move(f);
+	if (at_ns != 0)
+		s->backend->ops->after(s->backend, at_ns, step, f);
+	else
+		move(f);
 	return 0;
 }
 

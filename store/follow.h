@@ -31,11 +31,11 @@ struct follow_fns {
 };
 
 /*
- * Follow from the record behind after_seq on, in the namespace that epoch tells; struct ns_info has both, as of when it was asked. The
- * calls may begin before this returns. 0 or -ENOMEM.
+ * Follow from the record behind after_seq on, in the namespace that epoch tells; struct ns_info has both, as of when it was asked. NATS is asked
+ * for the first time at at_ns of the monotonic clock, 0: now; the calls may begin before this returns. 0 or -ENOMEM.
  */
-int follow_new(struct store *s, const char *ns, uint64_t after_seq, uint64_t epoch, bool payload, const struct follow_fns *fns, void *arg,
-    struct follow **out);
+int follow_new(struct store *s, const char *ns, uint64_t after_seq, uint64_t epoch, int64_t at_ns, bool payload, const struct follow_fns *fns,
+    void *arg, struct follow **out);
 
 /* As backend.h's follow_hold: who cannot take more for now holds it, and nothing is lost, for the stream keeps it. */
 void follow_hold(struct follow *f, bool hold);

@@ -57,6 +57,7 @@ follower_start(struct follower *f, struct store *s, const char *ns, uint64_t aft
 {
 	static const struct follow_fns fns = { on_record, on_anew, on_gone };
 	uint64_t hold_at = f->hold_at;
+	int64_t at_ns = f->at_ns;
 	pthread_condattr_t attr;
 
 	*f = (struct follower){ .payload = payload, .hold_at = hold_at, .next_seq = after_seq + 1 };
@@ -65,7 +66,7 @@ follower_start(struct follower *f, struct store *s, const char *ns, uint64_t aft
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&f->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	int err = follow_new(s, ns, after_seq, epoch, payload, &fns, f, &f->follow);
+	int err = follow_new(s, ns, after_seq, epoch, at_ns, payload, &fns, f, &f->follow);
 	CHECK_EQ_INT(err, 0);
 	return err == 0;
 }

@@ -13,6 +13,7 @@ struct follower {
 	struct follow *follow;
 	bool payload;
 	uint64_t hold_at; /* hold it from within the record with which the count becomes this; 0: never */
+	int64_t at_ns;    /* when it begins, as follow_new has it */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;

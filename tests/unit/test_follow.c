@@ -26,6 +26,29 @@ faulty_node(struct node *n, const struct node *first, const struct faulty_option
 	return err == 0 && node_on(n, b, first, 5000 * MS);
 }
 
+/* What is appended before it begins is told all the same, and it may be over before. */
+TEST(a_follow_that_begins_later)
+{
+	struct node n, other;
+	int64_t now = clock_mono(clock_system());
+	struct follower f = { .at_ns = now + 50 * MS }, never = { .at_ns = now + 3600 * NS_PER_SEC };
+
+	REQUIRE(faulty_node(&n, NULL, NULL) && faulty_node(&other, &n, NULL));
+	REQUIRE(follower_start(&never, other.store, n.ns, 0, 0, true));
+	REQUIRE(follower_start(&f, other.store, n.ns, 0, 0, true));
+	append_rounds(&n, ACTORS, 5);
+	follow_hold(never.follow, true);
+	follower_waits_for(&f, (uint64_t)ACTORS * 5);
+	CHECK(clock_mono(clock_system()) >= now + 50 * MS);
+	follower_check(&f, &n, ACTORS);
+	CHECK_EQ_UINT(faulty_calls(other.backend, FAULT_FOLLOW), 1);
+	CHECK_EQ_UINT(follower_count(&never), 0);
+	follower_stop(&never);
+	follower_stop(&f);
+	node_close(&other);
+	node_close(&n);
+}
+
 /* The connection is lost again and again, and comes back sooner or later. */
 TEST(a_follow_whose_connection_is_lost)
 {
@@ -202,7 +225,7 @@ TEST(closed_while_the_connection_is_lost)
 int
 main(int argc, char **argv)
 {
-	const struct check_test tests[] = { T(a_follow_whose_connection_is_lost), T(a_follow_that_missed_the_end),
+	const struct check_test tests[] = { T(a_follow_that_begins_later), T(a_follow_whose_connection_is_lost), T(a_follow_that_missed_the_end),
 		T(a_held_follow_whose_connection_is_lost), T(a_storm_of_follows), T(closed_while_the_connection_is_lost) };
 
 	if (memory_new(&shared, clock_system()) != 0)
