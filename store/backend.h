@@ -159,7 +159,7 @@ struct backend_follow_fns {
 	 * name is not encoded. */
 	void (*record)(void *arg, const char *actor, const struct record *r);
 	/* The last call: -ENOTCONN (interrupted: follow again behind the last record), -ESTALE (the namespace is not the one that said
-	 * epoch, or its sequences have gone back), -ENOENT, or as above. */
+	 * epoch), -EAGAIN (it ends before from_seq - 1; that may be a leader that does not know all of it yet), -ENOENT, or as above. */
 	void (*end)(void *arg, int err);
 };
 
@@ -254,8 +254,8 @@ struct backend_ops {
 	 * doc_put that had returned before this call has kept. */
 	int (*doc_get)(struct backend *, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
 	    uint64_t *seq);
-	/* The namespaces that have such a text, or had one. Blocks. */
-	int (*doc_list)(struct backend *, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
+	/* The namespaces that have such a text, or had one. *last_seq, before fn is called: of the last text of all that were kept. Blocks. */
+	int (*doc_list)(struct backend *, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg);
 	/* Have changed called whenever the model of a namespace may have changed, by whomever, or is about to: a doc_get at once may still find the one
 	 * before. ns NULL: any has. On a thread of the backend; it must not block. One listener; NULL ends that, and returns when no call is under
 	 * way. */

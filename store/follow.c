@@ -11,6 +11,8 @@
 #define CONNECTION_NS (30 * NS_PER_SEC)
 /* That a namespace is gone is believed when it is said twice, so far apart: a cluster that is starting may not know its streams yet. */
 #define MISSING_NS (300 * NS_PER_MS)
+/* That its sequences have gone back is believed when it has been so for that long. */
+#define BEHIND_NS (3 * NS_PER_SEC)
 /* One that lasted so long was no failed try. */
 #define LASTED_NS (1 * NS_PER_SEC)
 /* The longest pause before a try where it was refused: that is not over by itself, and every try may give a line in the log. */
@@ -29,6 +31,7 @@ struct follow {
 	bool closed; /* no follow of the backend any more */
 	bool held;
 	bool missing; /* it was said that the namespace is gone */
+	int64_t behind_ns; /* since when its sequences seem to have gone back; 0: they do not */
 	bool logged; /* why it cannot go on */
 	unsigned tries;
 	int64_t begun_ns; /* 0: not since the last end */
@@ -67,6 +70,7 @@ on_begin(void *arg, uint64_t epoch)
 	lock_take(&f->lock);
 	f->epoch = epoch;
 	f->begun_ns = now;
+	f->behind_ns = 0;
 	f->missing = false;
 	bool was_logged = f->logged;
 	f->logged = false;
@@ -90,14 +94,14 @@ on_record(void *arg, const char *actor, const struct record *r)
 static bool
 passes(int err)
 {
-	return err == -ENOTCONN || err == -ETIMEDOUT || err == -ESTALE || err == -ENOENT;
+	return err == -ENOTCONN || err == -ETIMEDOUT || err == -ESTALE || err == -EAGAIN || err == -ENOENT;
 }
 
 /* Before the next try. The first one comes at once. */
 static int64_t
 pause_ns(int err, unsigned tries)
 {
-	if (err == -ENOENT)
+	if (err == -ENOENT || err == -EAGAIN)
 		return MISSING_NS;
 	if (tries == 0)
 		return 0;
@@ -133,7 +137,12 @@ on_end(void *arg, int err)
 			f->fns.gone(f->arg);
 		return;
 	}
+	if (err == -EAGAIN && f->behind_ns == 0)
+		f->behind_ns = now;
+	if (err == -EAGAIN && now - f->behind_ns >= BEHIND_NS)
+		err = -ESTALE;
 	if (err == -ESTALE) {
+		f->behind_ns = 0;
 		f->epoch = 0;
 		f->last_seq = 0;
 	}

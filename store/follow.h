@@ -7,7 +7,8 @@
  *
  * States: FOLLOWING -> WAITING (interrupted; for a connection, or a pause) -> FOLLOWING; any -> GONE (the namespace was removed). When
  * the namespace was made anew behind our back, or its sequences have gone back, anew is told, and the records of the new one follow
- * from its first.
+ * from its first. That they have gone back is believed only if it stays so for seconds: servers before 2.11 let a new leader answer that has not
+ * applied all of its log yet.
  */
 #ifndef AETHER_STORE_FOLLOW_H
 #define AETHER_STORE_FOLLOW_H

@@ -234,7 +234,7 @@ tell_subjects(const struct jetstream *js, const cJSON *info, backend_name_fn fn,
 }
 
 int
-js_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg)
+js_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg)
 {
 	struct jetstream *js = js_of(b);
 	struct buf filter = { 0 }, stream = { 0 };
@@ -243,13 +243,16 @@ js_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_
 
 	buf_printf(&filter, "%s>", js->docs->lead.p);
 	put_stream(js, kind, &stream);
+	*last_seq = 0;
 	if (buf_text(&filter) != NULL && buf_text(&stream) != NULL &&
 	    cJSON_AddStringToObject(request, "subjects_filter", filter.p) != NULL)
 		err = js_api_call(js->rpc, js->lg, "STREAM.INFO", stream.p, request, deadline_ns, &info);
 	else
 		cJSON_Delete(request);
-	if (err == 0)
+	if (err == 0) {
+		*last_seq = js_number(cJSON_GetObjectItemCaseSensitive(info, "state"), "last_seq", 0);
 		err = tell_subjects(js, info, fn, arg);
+	}
 	cJSON_Delete(info);
 	buf_free(&filter);
 	buf_free(&stream);

@@ -22,7 +22,7 @@ int js_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *b
     uint64_t *seq);
 int js_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
     uint64_t *seq);
-int js_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
+int js_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg);
 int js_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 void js_models_listen(struct backend *b, void (*changed)(void *arg, const char *ns), void *arg);
 

@@ -299,7 +299,7 @@ on_stream(void *arg, int err, natsMsg *reply)
 		err = judge(f, info, &epoch, &last_seq);
 	cJSON_Delete(info);
 	if (err == 0 && f->from_seq > last_seq + 1)
-		err = -ESTALE;
+		err = -EAGAIN;
 	if (err != 0) {
 		js_follow_end(f, err == -EHOSTUNREACH ? -ENOTCONN : err);
 	} else if (js_follow_call_begin(f)) {

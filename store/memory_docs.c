@@ -107,13 +107,14 @@ memory_doc_put(struct backend *b, const struct doc_name *name, const uint64_t *b
 }
 
 int
-memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg)
+memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg)
 {
 	struct memory *m = container_of(b, struct memory, base);
 	struct buf names = { 0 };
 
 	(void)deadline_ns;
 	lock_take(&m->lock);
+	*last_seq = m->doc_seq;
 	for (const struct mem_doc *d = m->docs; d != NULL; d = d->next)
 		if (d->kind == kind)
 			buf_put(&names, d->ns, strlen(d->ns) + 1);

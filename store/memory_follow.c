@@ -141,8 +141,10 @@ memory_follow(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epo
 	f->ns = memory_find_ns_locked(m, ns);
 	if (f->ns == NULL)
 		f->refused = -ENOENT;
-	else if ((epoch != 0 && epoch != f->ns->info.epoch) || from_seq > f->ns->info.last_seq + 1)
+	else if (epoch != 0 && epoch != f->ns->info.epoch)
 		f->refused = -ESTALE;
+	else if (from_seq > f->ns->info.last_seq + 1)
+		f->refused = -EAGAIN;
 	f->next = m->follows;
 	m->follows = f;
 	*out = f;

@@ -96,7 +96,7 @@ int memory_doc_put(struct backend *b, const struct doc_name *name, const uint64_
     uint64_t *seq);
 int memory_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq, int64_t deadline_ns, struct buf *text,
     uint64_t *seq);
-int memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg);
+int memory_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg);
 void memory_models_listen(struct backend *b, void (*changed)(void *arg, const char *ns), void *arg);
 int memory_doc_drop(struct backend *b, const char *ns, const char *actor, int64_t deadline_ns);
 int memory_watch(struct backend *b, const char *ns, uint64_t from_seq, uint64_t epoch, const struct backend_watch_fns *fns, void *arg,

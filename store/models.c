@@ -10,11 +10,16 @@
 
 /*
  * Who says that a model changes may be ahead of the store: a server passes a message on before it has stored it, by milliseconds, and while
- * it has no majority by seconds. So it is looked at once, and again in four times as long each time, from 10 ms to 10 s, past the time in which
- * whoever changes it is told how that ended.
+ * it has no majority by seconds. So it is looked at once, and again in four times as long each time, from 10 ms to 10 s: past what a put waits
+ * for one answer. After an error that begins anew. What was said while nobody listened is looked for likewise, in the list of all.
  */
 #define LOOKS 6
 #define LOOK_NS (10 * NS_PER_MS)
+#define LISTS 2
+#define LIST_NS (1 * NS_PER_SEC)
+#define LIST_GROWS 15
+/* An attempt to read one in the background, which an end of all would have to wait for. */
+#define READ_NS (2 * NS_PER_SEC)
 
 /* One model, which does not change. */
 struct held {
@@ -38,7 +43,14 @@ struct models {
 	struct store *store;
 	struct timer *thread; /* that reads those that have changed */
 	atomic_bool ending;
+	atomic_bool refused; /* NATS does not let this mount read them */
 	atomic_uint enforcing; /* how many do */
+
+	/* The thread's. */
+	unsigned lists;      /* that were made since somebody may not have been heard */
+	int64_t list_ns;     /* when the next one is due; 0: never */
+	uint64_t list_seq;   /* what the last one said was stored last, */
+	uint64_t listed_seq; /* and the one before */
 
 	struct lock lock;
 	struct table all; /* struct known; guarded by lock, as is what is in them */
@@ -143,16 +155,23 @@ get_held(struct models *m, const char *ns)
 }
 
 static int
-get_text(struct store *s, const char *ns, uint64_t from_seq, struct buf *text, uint64_t *seq)
+get_once(struct store *s, const char *ns, uint64_t from_seq, int64_t deadline_ns, struct buf *text, uint64_t *seq)
 {
 	struct doc_name name = { DOC_MODEL, ns, NULL };
+
+	buf_clear(text);
+	return s->backend->ops->doc_get(s->backend, &name, from_seq, deadline_ns, text, seq);
+}
+
+static int
+get_text(struct store *s, const char *ns, uint64_t from_seq, struct buf *text, uint64_t *seq)
+{
 	struct attempt at = attempt_begin(s);
 	int err;
 
-	do {
-		buf_clear(text);
-		err = s->backend->ops->doc_get(s->backend, &name, from_seq, at.deadline_ns, text, seq);
-	} while (attempt_again(&at, &err));
+	do
+		err = get_once(s, ns, from_seq, at.deadline_ns, text, seq);
+	while (attempt_again(&at, &err));
 	return err;
 }
 
@@ -180,15 +199,15 @@ knows(struct models *m, const char *ns, uint64_t seq)
 	return known;
 }
 
-/* Read the namespace's model. */
+/* Read the namespace's model; once: in one short attempt. */
 static int
-load(struct models *m, const char *ns)
+load(struct models *m, const char *ns, bool once)
 {
 	struct store *s = m->store;
 	struct buf text = { 0 }, fault = { 0 };
 	struct held *h = NULL;
 	uint64_t seq = 0;
-	int err = get_text(s, ns, 0, &text, &seq);
+	int err = once ? get_once(s, ns, 0, clock_mono(s->clock) + READ_NS, &text, &seq) : get_text(s, ns, 0, &text, &seq);
 	bool fresh = err == 0 && !knows(m, ns, seq);
 
 	if (fresh)
@@ -224,10 +243,12 @@ static void
 after_read_locked(struct known *k, int err, int64_t now)
 {
 	k->tries = err != 0 ? k->tries + 1 : 0;
-	if (err != 0)
+	if (err != 0) {
+		k->looks = 0;
 		read_again_locked(k, now + wait_backoff_ns(k->tries));
-	else if (k->looks < LOOKS)
+	} else if (k->looks < LOOKS) {
 		read_again_locked(k, now + (LOOK_NS << 2 * k->looks++));
+	}
 }
 
 /* On the thread. */
@@ -244,8 +265,8 @@ read_due(void *arg)
 	lock_give(&m->lock);
 	if (!due)
 		return;
-	int err = load(m, k->ns);
-	if (err != 0)
+	int err = load(m, k->ns, true);
+	if (err != 0 && k->tries == 0)
 		log_warn(m->store->lg, "%s: the model could not be read, and may be another by now: %s", k->ns, strerror(-err));
 	lock_take(&m->lock);
 	after_read_locked(k, err, clock_mono(m->store->clock));
@@ -266,24 +287,55 @@ note_changed(struct models *m, const char *ns, unsigned looks)
 	return 0;
 }
 
+/* It need not be read again where nothing was stored since the list before. */
 static int
 note_listed(void *arg, const char *ns)
 {
-	return note_changed(arg, ns, LOOKS);
+	struct models *m = arg;
+
+	return m->lists > 0 && m->list_seq == m->listed_seq ? 0 : note_changed(m, ns, LOOKS);
+}
+
+static void list_due(void *arg);
+
+static void
+list_at(struct models *m, int64_t at_ns)
+{
+	if (timer_at(m->thread, at_ns, list_due, m) == 0)
+		m->list_ns = at_ns;
 }
 
 /* On the thread: there may be others than those that are known. */
 static void
-list_anew(void *arg)
+list_due(void *arg)
 {
 	struct models *m = arg;
 	struct store *s = m->store;
+	int64_t now = clock_mono(s->clock), pause_ns = LIST_NS;
 
-	if (atomic_load(&m->ending))
+	if (m->list_ns == 0 || m->list_ns > now || atomic_load(&m->ending))
 		return;
-	int err = s->backend->ops->doc_list(s->backend, DOC_MODEL, store_deadline(s), note_listed, m);
+	m->list_ns = 0;
+	int err = s->backend->ops->doc_list(s->backend, DOC_MODEL, now + READ_NS, &m->list_seq, note_listed, m);
+	if (err == 0)
+		m->listed_seq = m->list_seq;
 	if (err == -ENOTCONN || err == -ETIMEDOUT)
-		(void)timer_at(m->thread, clock_mono(s->clock) + wait_backoff_ns(6), list_anew, m);
+		m->lists = 0;
+	else if (m->lists++ == LISTS)
+		return;
+	for (unsigned i = 1; i < m->lists; i++)
+		pause_ns *= LIST_GROWS;
+	list_at(m, clock_mono(s->clock) + pause_ns);
+}
+
+/* On the thread: what was said up to now may not have been heard. */
+static void
+list_anew(void *arg)
+{
+	struct models *m = arg;
+
+	m->lists = 0;
+	list_at(m, clock_mono(m->store->clock));
 }
 
 static void
@@ -300,7 +352,7 @@ on_changed(void *arg, const char *ns)
 static int
 load_named(void *arg, const char *ns)
 {
-	return load(arg, ns);
+	return load(arg, ns, false);
 }
 
 static int
@@ -308,14 +360,18 @@ load_all(struct models *m)
 {
 	struct store *s = m->store;
 	struct attempt at = attempt_begin(s);
+	uint64_t last_seq;
 	int err;
 
 	do
-		err = s->backend->ops->doc_list(s->backend, DOC_MODEL, at.deadline_ns, load_named, m);
+		err = s->backend->ops->doc_list(s->backend, DOC_MODEL, at.deadline_ns, &last_seq, load_named, m);
 	while (attempt_again(&at, &err));
 	if (err == -EACCES) {
+		atomic_store(&m->refused, true);
 		log_warn(s->lg, "NATS does not let this mount read the models of namespaces: none is enforced here");
 		err = 0;
+	} else {
+		(void)timer_at(m->thread, clock_mono(s->clock) + LIST_NS, list_anew, m);
 	}
 	return err;
 }
@@ -332,6 +388,7 @@ models_new(struct models **out, struct store *s)
 	}
 	m->store = s;
 	atomic_init(&m->ending, false);
+	atomic_init(&m->refused, false);
 	atomic_init(&m->enforcing, 0);
 	lock_init(&m->lock, LOCK_MODELS);
 	s->models = m;
@@ -403,13 +460,19 @@ void
 models_removed(struct store *s, const char *ns)
 {
 	struct models *m = s->models;
-	struct held *h = m != NULL ? get_held(m, ns) : NULL;
+	struct buf text = { 0 };
 	uint64_t seq = 0;
 
-	if (h == NULL)
+	if (m == NULL || atomic_load(&m->refused))
 		return;
-	put_held(h);
-	int err = put_text(s, ns, (struct span){ "", 0 }, &seq);
+	/* Perhaps one that this node has not read yet. */
+	int err = get_text(s, ns, 0, &text, &seq);
+	bool none = err == -ENOENT || (err == 0 && text.len == 0);
+	buf_free(&text);
+	if (none)
+		return;
+	if (err == 0)
+		err = put_text(s, ns, (struct span){ "", 0 }, &seq);
 	if (err == 0)
 		err = learn(m, ns, seq, NULL);
 	if (err != 0)

@@ -421,11 +421,11 @@ faulty_doc_get(struct backend *b, const struct doc_name *name, uint64_t from_seq
 }
 
 static int
-faulty_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, backend_name_fn fn, void *arg)
+faulty_doc_list(struct backend *b, enum doc_kind kind, int64_t deadline_ns, uint64_t *last_seq, backend_name_fn fn, void *arg)
 {
 	struct backend *inner = faulty_of(b)->inner;
 
-	return inner->ops->doc_list(inner, kind, deadline_ns, fn, arg);
+	return inner->ops->doc_list(inner, kind, deadline_ns, last_seq, fn, arg);
 }
 
 static void

@@ -49,6 +49,29 @@ TEST(a_follow_that_begins_later)
 	node_close(&n);
 }
 
+/* As a leader that has just been elected does not know all of what it has. */
+TEST(a_follow_of_what_seems_to_have_gone_back)
+{
+	struct node n, other;
+	struct follower f = { .hold_at = 0 };
+
+	REQUIRE(faulty_node(&n, NULL, NULL) && faulty_node(&other, &n, NULL));
+	append_rounds(&n, ACTORS, 1);
+	REQUIRE(follower_start(&f, other.store, n.ns, 2 * ACTORS, 0, true));
+	while (faulty_calls(other.backend, FAULT_FOLLOW) < 2)
+		sched_yield();
+	append_rounds(&n, ACTORS, 2);
+	follower_waits_for(&f, ACTORS);
+	CHECK_EQ_UINT(follower_turns(&f), 0);
+	follower_stop(&f);
+	REQUIRE(follower_start(&f, other.store, n.ns, 100, 0, true));
+	follower_waits_for(&f, 3 * ACTORS);
+	CHECK_EQ_UINT(follower_turns(&f), 1);
+	follower_stop(&f);
+	node_close(&other);
+	node_close(&n);
+}
+
 /* The connection is lost again and again, and comes back sooner or later. */
 TEST(a_follow_whose_connection_is_lost)
 {
@@ -225,7 +248,8 @@ TEST(closed_while_the_connection_is_lost)
 int
 main(int argc, char **argv)
 {
-	const struct check_test tests[] = { T(a_follow_that_begins_later), T(a_follow_whose_connection_is_lost), T(a_follow_that_missed_the_end),
+	const struct check_test tests[] = { T(a_follow_that_begins_later), T(a_follow_of_what_seems_to_have_gone_back),
+		T(a_follow_whose_connection_is_lost), T(a_follow_that_missed_the_end),
 		T(a_held_follow_whose_connection_is_lost), T(a_storm_of_follows), T(closed_while_the_connection_is_lost) };
 
 	if (memory_new(&shared, clock_system()) != 0)
