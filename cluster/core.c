@@ -8,7 +8,7 @@
 /* A node that is not taken in asks again. */
 #define TAKEN_RETRY_NS (500 * NS_PER_MS)
 /* So often in a row must an older revision be read until it is believed that the key begins anew: another replica may lag. */
-#define BEHIND_MAX 3
+#define BEHIND_MAX 8
 
 int64_t
 core_random(const struct core *c, int64_t below_ns)

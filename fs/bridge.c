@@ -388,6 +388,7 @@ bridge_stop(struct bridge *b)
 		return;
 	names_ignore(b->env->store, b->names);
 	b->names = NULL;
+	atomic_store(&b->owned_over, true);
 	timer_free(b->worker);
 	b->worker = NULL;
 	if (b->running) {

@@ -4,6 +4,7 @@
  * To the pokes a link is a name of its own, in a place that is no namespace's name: OWNED_PATH behind it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,10 @@
 #include "cluster_files.h"
 
 #define SHARDS (64 * BRIDGE_OWNED_WORDS)
+
+/* How often an index that has no answer in its time is asked again, and how long after. */
+#define TELL_TRIES 20
+#define TELL_PAUSE_MS 500
 
 static bool
 put_place(char place[POKER_NAMES_MAX], const char *ns)
@@ -94,6 +99,21 @@ has(const uint64_t words[BRIDGE_OWNED_WORDS], unsigned shard)
 	return shard < SHARDS && (words[shard / 64] >> shard % 64 & 1) != 0;
 }
 
+/* False at the end. Where the index has no answer, as while servers elect a leader, it is asked again. */
+static bool
+next_actor(struct bridge *b, const char *ns, struct index *x, uint64_t *at, struct index_entry *e)
+{
+	int got = index_next(x, at, e);
+
+	for (unsigned tries = 0; got < 0 && got != -ENOENT && tries < TELL_TRIES && !atomic_load(&b->owned_over); tries++) {
+		(void)poll(NULL, 0, TELL_PAUSE_MS);
+		got = index_next(x, at, e);
+	}
+	if (got < 0 && got != -ENOENT)
+		log_warn(b->env->lg, "namespace %s: not all actors that this node owns now show in inotify: %s", ns, strerror(-got));
+	return got == 1;
+}
+
 /* Go through the actors of a namespace. */
 static void
 tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const uint64_t *owned)
@@ -109,7 +129,7 @@ tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const 
 			log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: %s", ns, strerror(-err));
 		return;
 	}
-	while (index_next(x, &at, &e) == 1) {
+	while (next_actor(b, ns, x, &at, &e)) {
 		unsigned shard = b->env->options.cluster.shard_of(ns, e.name);
 		if (!has(changed, shard) || name_check_actor(span_of(e.name)) != 0)
 			continue;

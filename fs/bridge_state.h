@@ -80,6 +80,7 @@ struct bridge {
 
 	struct helper helper;
 
+	atomic_bool owned_over; /* the worker is to come to an end */
 	struct timer *worker; /* goes through the actors of namespaces when shards change hands */
 	uint64_t owned[BRIDGE_OWNED_WORDS]; /* the worker's: which shards are owned, as was told last */
 	atomic_bool owned_due;

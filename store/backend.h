@@ -72,7 +72,8 @@ enum backend_get_kind {
 struct backend_get {
 	enum backend_get_kind kind;
 	uint64_t seq; /* for GET_SEQ and GET_NEXT, at least 1 */
-	/* Must the answer hold every record whose publish had completed, on any node, before the call? Else it may lag behind. */
+	/* Must the answer hold every record whose publish had completed, on any node, before the call? Else it may lag behind; but that there is
+	 * no last record is always so. */
 	bool fresh;
 };
 

@@ -211,14 +211,22 @@ on_last_found(void *arg, int err, const struct record *r)
 	get_done(arg, err, r);
 }
 
+static void send_get(struct op *op);
+
 /* What the server says of a get; no last message needs a second look. */
 static void
 get_answered(struct op *op, int err, const struct record *r)
 {
-	if (err == -ENOENT && op->want.kind == GET_LAST && !op->plain && !js_is_trusted(op->js, op->name.ns))
+	bool none = err == -ENOENT && op->want.kind == GET_LAST && !op->plain;
+
+	if (none && !op->want.fresh && js_known_replicas(op->js, op->name.ns) != 1) {
+		op->want.fresh = true;
+		send_get(op);
+	} else if (none && !js_is_trusted(op->js, op->name.ns)) {
 		js_last_find(op->js, op->name, op->deadline_ns, on_last_found, op);
-	else
+	} else {
 		get_done(op, err, err == 0 ? r : NULL);
+	}
 }
 
 static void

@@ -78,6 +78,25 @@ read_answer(const cJSON *info, int64_t time_ns, uint64_t *seq, int64_t *wait_ns)
 	return -EAGAIN;
 }
 
+/* The consumer may have been made by a server whose copy of the stream is behind: what follows, says the leader, must be later than the time. */
+static int
+check_behind(struct jetstream *js, const char *stream, uint64_t seq, int64_t time_ns, int64_t deadline_ns)
+{
+	cJSON *request = cJSON_CreateObject(), *reply = NULL;
+	int64_t stored_ns = 0;
+
+	cJSON_AddNumberToObject(request, "seq", (double)(seq + 1));
+	cJSON_AddStringToObject(request, "next_by_subj", ">");
+	int err = js_api_call(js->rpc, js->lg, "STREAM.MSG.GET", stream, request, deadline_ns, &reply);
+	const char *stored = js_text(cJSON_GetObjectItemCaseSensitive(reply, "message"), "time", "");
+	if (err == 0 && clock_parse_rfc3339_ns(stored, strlen(stored), &stored_ns) != 0)
+		err = -EIO;
+	if (err == 0 && stored_ns <= time_ns)
+		err = -ENOTCONN; /* ask again, perhaps another */
+	cJSON_Delete(reply);
+	return err == -ENOENT ? 0 : err;
+}
+
 int
 js_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadline_ns, uint64_t *seq, int64_t *wait_ns)
 {
@@ -96,6 +115,8 @@ js_seq_at(struct backend *b, const char *ns, int64_t time_ns, int64_t deadline_n
 		delete_consumer(js, stream.p, js_text(info, "name", ""));
 		err = read_answer(info, time_ns, seq, wait_ns);
 	}
+	if (err == 0 && js_known_replicas(js, ns) != 1)
+		err = check_behind(js, stream.p, *seq, time_ns, deadline_ns);
 	cJSON_Delete(info);
 	buf_free(&stream);
 	return err;

@@ -12,6 +12,11 @@
 #define LOOK_NS (5 * NS_PER_MS)
 /* A hint may have been lost. */
 #define UNHINTED_NS (60 * NS_PER_SEC)
+/* So long after a look that was hinted at there is another: the server that told may have been ahead of the one that was asked. */
+#define AGAIN_NS (1 * NS_PER_SEC)
+/* After a lost connection or a failed look that a name is gone is believed when it is said twice, so far apart: servers that have just
+ * elected a leader may not know all of their streams yet. */
+#define GONE_NS (300 * NS_PER_MS)
 /* How long a try waits for a connection before it looks again. */
 #define CONNECTION_NS (30 * NS_PER_SEC)
 
@@ -48,7 +53,9 @@ struct names {
 	bool stopping;
 	bool hinted;
 	bool away; /* will be hinted when there is a connection */
+	bool shaken; /* a look has failed since the last that did not */
 	unsigned tries;
+	uint64_t reconnects; /* of the backend, at the last look; the thread's */
 	struct names_listener *listeners; /* changed only while nobody is telling */
 	bool telling;
 	pthread_cond_t told; /* telling has ended */
@@ -262,6 +269,20 @@ settle(struct names *n, uint64_t moment, const struct buf *names)
 	return result;
 }
 
+/* Before what seems to be gone is asked for. False: it is over. */
+static bool
+pause_if_shaken(struct names *n)
+{
+	int64_t until_ns = clock_mono(n->store->clock) + GONE_NS;
+
+	lock_take(&n->lock);
+	while (n->shaken && !n->stopping && lock_wait_until(&n->lock, &n->wake, until_ns))
+		;
+	bool go = !n->stopping;
+	lock_give(&n->lock);
+	return go;
+}
+
 /* The first one takes what is there for what was. */
 static void
 take_all(struct names *n, uint64_t moment, const struct buf *names)
@@ -278,8 +299,12 @@ static int
 look(struct names *n, int (*list_names)(struct store *s, backend_name_fn fn, void *arg))
 {
 	struct buf list = { 0 }, come = { 0 }, gone = { 0 };
+	struct backend_status status;
 
+	n->store->backend->ops->status(n->store->backend, &status);
 	lock_take(&n->lock);
+	n->shaken = n->shaken || status.reconnects != n->reconnects;
+	n->reconnects = status.reconnects;
 	n->hinted = false;
 	uint64_t moment = ++n->now;
 	bool based = n->based;
@@ -291,11 +316,14 @@ look(struct names *n, int (*list_names)(struct store *s, backend_name_fn fn, voi
 			take_all(n, moment, &come);
 		else
 			err = settle(n, moment, &come);
-		int also = settle(n, moment, &gone);
+		int also = gone.len == 0 ? 0 : pause_if_shaken(n) ? settle(n, moment, &gone) : -EINTR;
 		err = err == 0 ? also : err;
 	}
 	if (err == 0)
 		forget_gone(n, moment);
+	lock_take(&n->lock);
+	n->shaken = err != 0;
+	lock_give(&n->lock);
 	buf_free(&list);
 	buf_free(&come);
 	buf_free(&gone);
@@ -351,16 +379,17 @@ after_failure(struct names *n)
 	return now + wait_backoff_ns(tries);
 }
 
-/* Wait for a hint, and until next_ns. False: it is over. */
+/* Wait for a hint, or until unhinted_ns, and until next_ns. *hinted: it was one. False: it is over. */
 static bool
-wait_for_hint(struct names *n, int64_t next_ns)
+wait_for_hint(struct names *n, int64_t next_ns, int64_t unhinted_ns, bool *hinted)
 {
-	int64_t unhinted_ns = clock_mono(n->store->clock) + UNHINTED_NS;
-
+	*hinted = true;
 	lock_take(&n->lock);
 	while (!n->stopping && (!n->hinted || n->away)) {
-		if (!lock_wait_until(&n->lock, &n->wake, n->away ? INT64_MAX : unhinted_ns))
+		if (!lock_wait_until(&n->lock, &n->wake, n->away ? INT64_MAX : unhinted_ns)) {
 			n->hinted = true;
+			*hinted = false;
+		}
 	}
 	while (!n->stopping && lock_wait_until(&n->lock, &n->wake, next_ns))
 		;
@@ -373,15 +402,19 @@ static void *
 run(void *arg)
 {
 	struct names *n = arg;
-	int64_t next_ns = 0;
+	int64_t next_ns = 0, unhinted_ns = clock_mono(n->store->clock) + UNHINTED_NS;
+	bool hinted;
 
-	while (wait_for_hint(n, next_ns)) {
-		if (look(n, list_once) != 0) {
+	while (wait_for_hint(n, next_ns, unhinted_ns, &hinted)) {
+		int err = look(n, list_once);
+		int64_t now = clock_mono(n->store->clock);
+		unhinted_ns = now + (hinted ? AGAIN_NS : UNHINTED_NS);
+		if (err != 0) {
 			next_ns = after_failure(n);
 			continue;
 		}
 		n->tries = 0;
-		next_ns = clock_mono(n->store->clock) + LOOK_NS;
+		next_ns = now + LOOK_NS;
 	}
 	return NULL;
 }

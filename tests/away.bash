@@ -187,10 +187,15 @@ ask() {
 	printf '%s\n' "${line%$'\r'}"
 }
 
+# delete_consumer NAME: its node may be first.
+delete_consumer() {
+	ask "\$JS.API.CONSUMER.DELETE.aether-t.$1" | jq -e '.success or .error.err_code == 10014'
+}
+
 # Delete all consumers of the namespace t, as an administrator might.
 delete_consumers() {
 	local name
 	for name in $(ask '$JS.API.CONSUMER.NAMES.aether-t' | jq -r '.consumers[]?'); do
-		ask "\$JS.API.CONSUMER.DELETE.aether-t.$name" | jq -e .success
+		wait_for 30 delete_consumer "$name"
 	done
 }

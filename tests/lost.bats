@@ -148,7 +148,7 @@ make_anew() {
 	echo '{}' >"$N/.aether/model.json" # so that there is a stream
 	lose early aether.model.early
 	ask aether.model.early '{"enforce":true}' | jq -e .seq
-	wait_for 10 assert_errno EINVAL append "$M/early/a" $'text\n'
+	wait_for 30 assert_errno EINVAL append "$M/early/a" $'text\n'
 	lost
 }
 

@@ -85,14 +85,14 @@ refused_because() {
 @test "a change is kept to on the other node at once" {
 	echo 'a text' >>"$OTHER/anything"
 	shop
-	wait_for 5 assert_errno EINVAL append "$OTHER/anything" $'a text\n'
+	wait_for 30 assert_errno EINVAL append "$OTHER/anything" $'a text\n'
 	echo '{}' >"$D/other/$NS/.aether/model.json"
-	wait_for 5 assert_errno OK append "$M/$NS/anything" $'a text\n'
+	wait_for 30 assert_errno OK append "$M/$NS/anything" $'a text\n'
 }
 
 @test "a request without a mount is kept to it as well" {
 	shop
-	wait_for 5 assert_errno EINVAL append "$OTHER/order-1" $'a text\n'
+	wait_for 30 assert_errno EINVAL append "$OTHER/order-1" $'a text\n'
 	assert_equal "$(ask "aether.append.$NS.order-1" 'a text' | jq -r .code)" EINVAL
 	assert_equal "$(ask "aether.append.$NS.order-1" "$(placed)" | jq -r .version)" 1
 }
@@ -111,12 +111,12 @@ refused_because() {
 
 @test "what changed while the connection was lost is kept to afterwards" {
 	shop
-	wait_for 5 assert_errno EINVAL append "$OTHER/order-1" $'a text\n'
+	wait_for 30 assert_errno EINVAL append "$OTHER/order-1" $'a text\n'
 	nats_kill
 	nats_start
 	echo '{}' >"$D/loose"
-	wait_for 10 cp "$D/loose" "$MODEL"
-	wait_for 10 assert_errno OK append "$OTHER/order-1" $'a text\n'
+	wait_for 30 cp "$D/loose" "$MODEL"
+	wait_for 30 assert_errno OK append "$OTHER/order-1" $'a text\n'
 }
 
 @test "every model that was is kept, by its number" {
@@ -139,7 +139,7 @@ refused_because() {
 	mkdir "$M/$NS"
 	assert_equal "$(cat "$MODEL")" ''
 	echo 'a text' >>"$M/$NS/anything"
-	wait_for 5 assert_errno OK append "$OTHER/anything" $'a text\n'
+	wait_for 30 assert_errno OK append "$OTHER/anything" $'a text\n'
 }
 
 @test "the picture can be drawn, with and without a model" {

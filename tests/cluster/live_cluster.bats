@@ -49,13 +49,17 @@ ask_other_than() {
 	live_server "127.0.0.1/$(client_port "$other")"
 }
 
+step_down() {
+	ask '$JS.API.STREAM.LEADER.STEPDOWN.aether-t' | jq -e .success
+}
+
 @test "leaders move" {
 	live_watch
 	live_write
 	for _ in 1 2 3; do
 		live_more 10
 		old="$(leader)"
-		ask '$JS.API.STREAM.LEADER.STEPDOWN.aether-t' | jq -e .success
+		wait_for 30 step_down
 		wait_for 60 led_by_other "$old"
 	done
 	live_more 10

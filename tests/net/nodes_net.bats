@@ -62,7 +62,8 @@ answers() {
 }
 
 owns_nothing() {
-	[[ -z $(ls "$D/$1/t/.aether/owned") ]]
+	local owned
+	owned="$(ls "$D/$1/t/.aether/owned")" && [[ -z $owned ]]
 }
 
 leads_nobody() {
