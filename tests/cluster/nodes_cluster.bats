@@ -65,6 +65,23 @@ more() {
 	wait_for "$2" bash -c '(($(cat "$0"/acked.* | wc -l) >= $1))' "$D" $((now + $1))
 }
 
+# Reads go to whichever server a node has, whose copy of the stream may be behind: what it does not know yet is no reason to say that it is not there.
+@test "what was appended on one node is there on the other, at once: new actors, new lines, and how it was at a time" {
+	local i other="$D/other/t" time
+	for i in {1..100}; do
+		echo "$i" >>"$N/new-$i"
+		assert_equal "$(events "$other/new-$i")" "$i"
+		echo "$i" >>"$other/one"
+		assert_equal "$(wc -l <"$N/one")" "$i"
+	done
+	for i in {1..20}; do
+		time="$(date -u +%FT%T.%NZ)"
+		assert_equal "$(events "$other/.aether/actors/one/at/$time" | wc -l)" $((99 + i))
+		assert_equal "$(events "$N/.aether/actors/one/at/$time" | wc -l)" $((99 + i))
+		echo more >>"$N/one"
+	done
+}
+
 @test "the stream's leader is killed three times under load: nothing acknowledged is lost or twice, and writes go on" {
 	local w
 	rm -f "$D/stop" "$D"/acked.*
