@@ -344,6 +344,7 @@ bridge_new(struct bridge **out, struct fs_env *env)
 	pokes_init(&b->pokes);
 	lock_init(&b->lock, LOCK_BRIDGE);
 	lock_cond_init(&b->held_over);
+	lock_cond_init(&b->owned_wake);
 	*out = b;
 	return 0;
 }
@@ -388,7 +389,10 @@ bridge_stop(struct bridge *b)
 		return;
 	names_ignore(b->env->store, b->names);
 	b->names = NULL;
-	atomic_store(&b->owned_over, true);
+	lock_take(&b->lock);
+	b->owned_over = true;
+	pthread_cond_broadcast(&b->owned_wake);
+	lock_give(&b->lock);
 	timer_free(b->worker);
 	b->worker = NULL;
 	if (b->running) {
@@ -412,6 +416,7 @@ bridge_free(struct bridge *b)
 	table_free(&b->known);
 	close(b->wake_fd);
 	pthread_cond_destroy(&b->held_over);
+	pthread_cond_destroy(&b->owned_wake);
 	lock_destroy(&b->lock);
 	free(b);
 }

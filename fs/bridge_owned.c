@@ -4,7 +4,6 @@
  * To the pokes a link is a name of its own, in a place that is no namespace's name: OWNED_PATH behind it.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +15,8 @@
 #define SHARDS (64 * BRIDGE_OWNED_WORDS)
 
 /* How often an index that has no answer in its time is asked again, and how long after. */
-#define TELL_TRIES 20
-#define TELL_PAUSE_MS 500
+#define TELL_TRIES 3
+#define TELL_PAUSE_NS (500 * NS_PER_MS)
 
 static bool
 put_place(char place[POKER_NAMES_MAX], const char *ns)
@@ -99,16 +98,37 @@ has(const uint64_t words[BRIDGE_OWNED_WORDS], unsigned shard)
 	return shard < SHARDS && (words[shard / 64] >> shard % 64 & 1) != 0;
 }
 
+/* False: the worker is to come to an end. */
+static bool
+pause_unless_over(struct bridge *b)
+{
+	int64_t until_ns = bridge_now(b) + TELL_PAUSE_NS;
+
+	lock_take(&b->lock);
+	while (!b->owned_over && lock_wait_until(&b->lock, &b->owned_wake, until_ns))
+		;
+	bool go = !b->owned_over;
+	lock_give(&b->lock);
+	return go;
+}
+
+static bool
+is_over(struct bridge *b)
+{
+	lock_take(&b->lock);
+	bool over = b->owned_over;
+	lock_give(&b->lock);
+	return over;
+}
+
 /* False at the end. Where the index has no answer, as while servers elect a leader, it is asked again. */
 static bool
 next_actor(struct bridge *b, const char *ns, struct index *x, uint64_t *at, struct index_entry *e)
 {
 	int got = index_next(x, at, e);
 
-	for (unsigned tries = 0; got < 0 && got != -ENOENT && tries < TELL_TRIES && !atomic_load(&b->owned_over); tries++) {
-		(void)poll(NULL, 0, TELL_PAUSE_MS);
+	for (unsigned tries = 0; got == -ETIMEDOUT && tries < TELL_TRIES && pause_unless_over(b); tries++)
 		got = index_next(x, at, e);
-	}
 	if (got < 0 && got != -ENOENT)
 		log_warn(b->env->lg, "namespace %s: not all actors that this node owns now show in inotify: %s", ns, strerror(-got));
 	return got == 1;
@@ -151,7 +171,7 @@ tell(void *arg)
 	struct table_link *link = NULL;
 
 	atomic_store(&b->owned_due, false);
-	if (!compare(b, changed, owned))
+	if (is_over(b) || !compare(b, changed, owned))
 		return;
 	lock_take(&b->lock);
 	while ((link = table_next(&b->known, link)) != NULL) {
@@ -160,7 +180,7 @@ tell(void *arg)
 			buf_put(&names, k->ns, strlen(k->ns) + 1);
 	}
 	lock_give(&b->lock);
-	for (size_t at = 0; !names.failed && at < names.len; at += strlen(names.p + at) + 1)
+	for (size_t at = 0; !names.failed && at < names.len && !is_over(b); at += strlen(names.p + at) + 1)
 		tell_namespace(b, names.p + at, changed, owned);
 	buf_free(&names);
 }

@@ -80,7 +80,6 @@ struct bridge {
 
 	struct helper helper;
 
-	atomic_bool owned_over; /* the worker is to come to an end */
 	struct timer *worker; /* goes through the actors of namespaces when shards change hands */
 	uint64_t owned[BRIDGE_OWNED_WORDS]; /* the worker's: which shards are owned, as was told last */
 	atomic_bool owned_due;
@@ -96,6 +95,8 @@ struct bridge {
 	bool held;    /* they are, or are just being */
 	bool holding; /* the thread is going over them: none may be freed */
 	pthread_cond_t held_over;
+	bool owned_over; /* the worker is to come to an end */
+	pthread_cond_t owned_wake;
 };
 
 static inline int64_t

@@ -73,7 +73,7 @@ struct backend_get {
 	enum backend_get_kind kind;
 	uint64_t seq; /* for GET_SEQ and GET_NEXT, at least 1 */
 	/* Must the answer hold every record whose publish had completed, on any node, before the call? Else it may lag behind; but that there is
-	 * no last record is always so. */
+	 * no last record is said by none that is behind. */
 	bool fresh;
 };
 
@@ -232,10 +232,10 @@ struct backend_ops {
 
 	/*
 	 * Have changed called whenever a namespace may have been made or removed, by whomever, and whenever such a change may have gone
-	 * unnoticed: after a lost connection. On a thread of the backend; it must not block. One listener; NULL ends that, and returns when no
-	 * call is under way.
+	 * unnoticed: after a lost connection. elected: servers have a new leader, who may not know all of his namespaces for some moments.
+	 * On a thread of the backend; it must not block. One listener; NULL ends that, and returns when no call is under way.
 	 */
-	void (*names_listen)(struct backend *, void (*changed)(void *arg), void *arg);
+	void (*names_listen)(struct backend *, void (*changed)(void *arg, bool elected), void *arg);
 
 	/*
 	 * *seq: of the last of what was stored in the namespace up to a time (Unix nanoseconds, by the clock of whoever stores; that time

@@ -137,12 +137,13 @@ on_end(void *arg, int err)
 			f->fns.gone(f->arg);
 		return;
 	}
-	if (err == -EAGAIN && f->behind_ns == 0)
+	if (err != -EAGAIN)
+		f->behind_ns = 0;
+	else if (f->behind_ns == 0)
 		f->behind_ns = now;
 	if (err == -EAGAIN && now - f->behind_ns >= BEHIND_NS)
 		err = -ESTALE;
 	if (err == -ESTALE) {
-		f->behind_ns = 0;
 		f->epoch = 0;
 		f->last_seq = 0;
 	}

@@ -219,11 +219,11 @@ get_answered(struct op *op, int err, const struct record *r)
 {
 	bool none = err == -ENOENT && op->want.kind == GET_LAST && !op->plain;
 
-	if (none && !op->want.fresh && js_known_replicas(op->js, op->name.ns) != 1) {
-		op->want.fresh = true;
-		send_get(op);
-	} else if (none && !js_is_trusted(op->js, op->name.ns)) {
+	if (none && !js_is_trusted(op->js, op->name.ns)) {
 		js_last_find(op->js, op->name, op->deadline_ns, on_last_found, op);
+	} else if (none && !op->want.fresh && js_known_replicas(op->js, op->name.ns) != 1) {
+		op->want.fresh = true; /* the replica may be behind */
+		send_get(op);
 	} else {
 		get_done(op, err, err == 0 ? r : NULL);
 	}

@@ -15,7 +15,7 @@ struct js_names {
 	struct buf lead; /* of the names of our streams */
 	struct buf subject; /* of ours */
 	struct listener listener;
-	void (*changed)(void *arg); /* what it calls */
+	void (*changed)(void *arg, bool elected); /* what it calls */
 	void *arg;
 };
 
@@ -30,12 +30,11 @@ call_changed(void *arg, const char *name)
 {
 	const struct js_names *n = arg;
 
-	(void)name;
-	n->changed(n->arg);
+	n->changed(n->arg, name != NULL);
 }
 
 void
-js_names_listen(struct backend *b, void (*changed)(void *arg), void *arg)
+js_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg)
 {
 	struct js_names *n = js_of(b)->names;
 
@@ -55,7 +54,7 @@ on_advisory(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closu
 
 	(void)nc, (void)sub;
 	if (stream != NULL && strncmp(stream + 1, n->lead.p, strlen(n->lead.p)) == 0)
-		js_names_hint(n);
+		listener_tell(&n->listener, strstr(natsMsg_GetSubject(msg), ".LEADER_ELECTED.") != NULL ? stream : NULL);
 	natsMsg_Destroy(msg);
 }
 

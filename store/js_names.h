@@ -18,7 +18,7 @@ int js_names_open(struct js_names *n);
 void js_names_close(struct js_names *n);
 void js_names_free(struct js_names *n);
 
-void js_names_listen(struct backend *b, void (*changed)(void *arg), void *arg);
+void js_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg);
 
 /* Call who listens: something may have gone unnoticed. */
 void js_names_hint(struct js_names *n);

@@ -297,9 +297,10 @@ on_stream(void *arg, int err, natsMsg *reply)
 		err = js_api_parse(f->fs->js->lg, reply, &info);
 	if (err == 0)
 		err = judge(f, info, &epoch, &last_seq);
-	cJSON_Delete(info);
+	/* Where there is one replica no other can have known more. */
 	if (err == 0 && f->from_seq > last_seq + 1)
-		err = -EAGAIN;
+		err = js_number(cJSON_GetObjectItemCaseSensitive(info, "config"), "num_replicas", 1) == 1 ? -ESTALE : -EAGAIN;
+	cJSON_Delete(info);
 	if (err != 0) {
 		js_follow_end(f, err == -EHOSTUNREACH ? -ENOTCONN : err);
 	} else if (js_follow_call_begin(f)) {

@@ -192,13 +192,13 @@ tell_changed(void *arg)
 	struct memory *m = arg;
 
 	lock_take(&m->lock);
-	void (*changed)(void *) = m->changed;
+	void (*changed)(void *, bool) = m->changed;
 	void *changed_arg = m->changed_arg;
 	m->hinting += changed != NULL;
 	lock_give(&m->lock);
 	if (changed == NULL)
 		return;
-	changed(changed_arg);
+	changed(changed_arg, false);
 	lock_take(&m->lock);
 	m->hinting--;
 	pthread_cond_broadcast(&m->called);
@@ -213,7 +213,7 @@ memory_names_changed(struct memory *m)
 }
 
 void
-memory_names_listen(struct backend *b, void (*changed)(void *arg), void *arg)
+memory_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg)
 {
 	struct memory *m = container_of(b, struct memory, base);
 

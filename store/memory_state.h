@@ -62,7 +62,7 @@ struct memory {
 	uint64_t doc_seq;
 	struct backend_watch *watches;
 	struct backend_follow *follows;
-	void (*changed)(void *arg); /* who listens for names */
+	void (*changed)(void *arg, bool elected); /* who listens for names */
 	void *changed_arg;
 	unsigned hinting;      /* calls of changed under way */
 	pthread_cond_t called; /* a call of a watch, a follow or changed has returned */
@@ -106,6 +106,6 @@ int memory_follow(struct backend *b, const char *ns, uint64_t from_seq, uint64_t
     const struct backend_follow_fns *fns, void *arg, struct backend_follow **out);
 void memory_follow_hold(struct backend *b, struct backend_follow *f, bool hold);
 void memory_follow_stop(struct backend *b, struct backend_follow *f);
-void memory_names_listen(struct backend *b, void (*changed)(void *arg), void *arg);
+void memory_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg);
 
 #endif

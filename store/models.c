@@ -11,13 +11,17 @@
 /*
  * Who says that a model changes may be ahead of the store: a server passes a message on before it has stored it, by milliseconds, and while
  * it has no majority by seconds. So it is looked at once, and again in four times as long each time, from 10 ms to 10 s: past what a put waits
- * for one answer. After an error that begins anew. What was said while nobody listened is looked for likewise, in the list of all.
+ * for one answer. A look that fails is the first of as many again.
  */
 #define LOOKS 6
 #define LOOK_NS (10 * NS_PER_MS)
-#define LISTS 2
+/*
+ * What was said while nobody heard it is found in the list of all: when this node begins to listen, in pauses that grow likewise, up to
+ * one that is for what is lost between servers. They are read again only if something was stored since the list before.
+ */
 #define LIST_NS (1 * NS_PER_SEC)
 #define LIST_GROWS 15
+#define LIST_MAX_NS (60 * NS_PER_SEC)
 /* An attempt to read one in the background, which an end of all would have to wait for. */
 #define READ_NS (2 * NS_PER_SEC)
 
@@ -45,12 +49,14 @@ struct models {
 	atomic_bool ending;
 	atomic_bool refused; /* NATS does not let this mount read them */
 	atomic_uint enforcing; /* how many do */
+	uint64_t first_seq;    /* what was stored last when all were read at first */
 
 	/* The thread's. */
-	unsigned lists;      /* that were made since somebody may not have been heard */
-	int64_t list_ns;     /* when the next one is due; 0: never */
-	uint64_t list_seq;   /* what the last one said was stored last, */
-	uint64_t listed_seq; /* and the one before */
+	bool read_all;        /* the next list is the first since somebody may not have been heard */
+	int64_t list_ns;      /* when it is due; 0: never */
+	int64_t list_pause_ns;
+	uint64_t list_seq;    /* what the last one said was stored last, */
+	uint64_t listed_seq;  /* and the one before */
 
 	struct lock lock;
 	struct table all; /* struct known; guarded by lock, as is what is in them */
@@ -176,14 +182,14 @@ get_text(struct store *s, const char *ns, uint64_t from_seq, struct buf *text, u
 }
 
 static int
-put_text(struct store *s, const char *ns, struct span text, uint64_t *seq)
+put_text(struct store *s, const char *ns, const uint64_t *behind, struct span text, uint64_t *seq)
 {
 	struct doc_name name = { DOC_MODEL, ns, NULL };
 	struct attempt at = attempt_begin(s);
 	int err;
 
 	do
-		err = s->backend->ops->doc_put(s->backend, &name, NULL, text, at.deadline_ns, seq);
+		err = s->backend->ops->doc_put(s->backend, &name, behind, text, at.deadline_ns, seq);
 	while (attempt_again(&at, &err));
 	return err;
 }
@@ -243,6 +249,8 @@ static void
 after_read_locked(struct known *k, int err, int64_t now)
 {
 	k->tries = err != 0 ? k->tries + 1 : 0;
+	if (err == -EACCES)
+		return;
 	if (err != 0) {
 		k->looks = 0;
 		read_again_locked(k, now + wait_backoff_ns(k->tries));
@@ -293,7 +301,7 @@ note_listed(void *arg, const char *ns)
 {
 	struct models *m = arg;
 
-	return m->lists > 0 && m->list_seq == m->listed_seq ? 0 : note_changed(m, ns, LOOKS);
+	return !m->read_all && m->list_seq == m->listed_seq ? 0 : note_changed(m, ns, LOOKS);
 }
 
 static void list_due(void *arg);
@@ -311,21 +319,19 @@ list_due(void *arg)
 {
 	struct models *m = arg;
 	struct store *s = m->store;
-	int64_t now = clock_mono(s->clock), pause_ns = LIST_NS;
+	int64_t now = clock_mono(s->clock);
 
 	if (m->list_ns == 0 || m->list_ns > now || atomic_load(&m->ending))
 		return;
 	m->list_ns = 0;
 	int err = s->backend->ops->doc_list(s->backend, DOC_MODEL, now + READ_NS, &m->list_seq, note_listed, m);
-	if (err == 0)
+	if (err == 0) {
 		m->listed_seq = m->list_seq;
-	if (err == -ENOTCONN || err == -ETIMEDOUT)
-		m->lists = 0;
-	else if (m->lists++ == LISTS)
-		return;
-	for (unsigned i = 1; i < m->lists; i++)
-		pause_ns *= LIST_GROWS;
-	list_at(m, clock_mono(s->clock) + pause_ns);
+		m->read_all = false;
+	}
+	list_at(m, clock_mono(s->clock) + m->list_pause_ns);
+	if (err == 0 && m->list_pause_ns < LIST_MAX_NS)
+		m->list_pause_ns = m->list_pause_ns * LIST_GROWS < LIST_MAX_NS ? m->list_pause_ns * LIST_GROWS : LIST_MAX_NS;
 }
 
 /* On the thread: what was said up to now may not have been heard. */
@@ -334,8 +340,22 @@ list_anew(void *arg)
 {
 	struct models *m = arg;
 
-	m->lists = 0;
+	m->read_all = true;
+	m->list_pause_ns = LIST_NS;
 	list_at(m, clock_mono(m->store->clock));
+}
+
+/* On the thread: all have just been read. */
+static void
+list_more(void *arg)
+{
+	struct models *m = arg;
+
+	if (m->list_ns != 0)
+		return; /* a connection was lost meanwhile */
+	m->listed_seq = m->first_seq;
+	m->list_pause_ns = LIST_NS;
+	list_at(m, clock_mono(m->store->clock) + LIST_NS);
 }
 
 static void
@@ -343,6 +363,8 @@ on_changed(void *arg, const char *ns)
 {
 	struct models *m = arg;
 
+	if (atomic_load(&m->refused))
+		return;
 	if (ns != NULL)
 		(void)note_changed(m, ns, 0);
 	else if (!atomic_load(&m->ending))
@@ -360,18 +382,17 @@ load_all(struct models *m)
 {
 	struct store *s = m->store;
 	struct attempt at = attempt_begin(s);
-	uint64_t last_seq;
 	int err;
 
 	do
-		err = s->backend->ops->doc_list(s->backend, DOC_MODEL, at.deadline_ns, &last_seq, load_named, m);
+		err = s->backend->ops->doc_list(s->backend, DOC_MODEL, at.deadline_ns, &m->first_seq, load_named, m);
 	while (attempt_again(&at, &err));
 	if (err == -EACCES) {
 		atomic_store(&m->refused, true);
 		log_warn(s->lg, "NATS does not let this mount read the models of namespaces: none is enforced here");
 		err = 0;
 	} else {
-		(void)timer_at(m->thread, clock_mono(s->clock) + LIST_NS, list_anew, m);
+		(void)timer_at(m->thread, 0, list_more, m);
 	}
 	return err;
 }
@@ -456,26 +477,35 @@ models_check(struct store *s, const char *ns, const char *actor, struct batch *b
 	return err;
 }
 
+/* What is known of the namespace's model. False: that it has none. */
+static bool
+get_seq(struct models *m, const char *ns, uint64_t *seq)
+{
+	lock_take(&m->lock);
+	const struct known *k = find_locked(m, ns);
+	bool has = k != NULL && k->held != NULL;
+	*seq = k != NULL ? k->seq : 0;
+	lock_give(&m->lock);
+	return has;
+}
+
 void
 models_removed(struct store *s, const char *ns)
 {
 	struct models *m = s->models;
-	struct buf text = { 0 };
-	uint64_t seq = 0;
+	struct ns_info info;
+	uint64_t behind, seq = 0;
+	int err = 0;
 
-	if (m == NULL || atomic_load(&m->refused))
-		return;
-	/* Perhaps one that this node has not read yet. */
-	int err = get_text(s, ns, 0, &text, &seq);
-	bool none = err == -ENOENT || (err == 0 && text.len == 0);
-	buf_free(&text);
-	if (none)
-		return;
-	if (err == 0)
-		err = put_text(s, ns, (struct span){ "", 0 }, &seq);
-	if (err == 0)
-		err = learn(m, ns, seq, NULL);
-	if (err != 0)
+	while (m != NULL && err == 0 && get_seq(m, ns, &behind)) {
+		/* Behind the one that is known: another may be one of the namespace made anew. */
+		err = put_text(s, ns, &behind, (struct span){ "", 0 }, &seq);
+		if (err == 0)
+			err = learn(m, ns, seq, NULL);
+		else if (err == -ESTALE)
+			err = store_ns_info(s, ns, 0, false, &info) == -ENOENT ? load(m, ns, false) : -EEXIST;
+	}
+	if (err != 0 && err != -EEXIST)
 		log_error(s->lg, "%s: is removed, but its model is still there for one that is made anew: %s", ns, strerror(-err));
 }
 
@@ -495,7 +525,7 @@ store_model_set(struct store *s, const char *ns, struct span text)
 	buf_put_span(&lines, text);
 	buf_putc(&lines, '\n');
 	if (err == 0)
-		err = lines.failed ? -ENOMEM : put_text(s, ns, (struct span){ lines.p, lines.len }, &seq);
+		err = lines.failed ? -ENOMEM : put_text(s, ns, NULL, (struct span){ lines.p, lines.len }, &seq);
 	buf_free(&lines);
 	if (err != 0) {
 		log_warn(s->lg, "%s: model.json was not taken: %s", ns, fault.len > 0 ? fault.p : strerror(-err));

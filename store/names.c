@@ -12,10 +12,11 @@
 #define LOOK_NS (5 * NS_PER_MS)
 /* A hint may have been lost. */
 #define UNHINTED_NS (60 * NS_PER_SEC)
-/* So long after a look that was hinted at there is another: the server that told may have been ahead of the one that was asked. */
+/* So long after a look that was hinted at and saw nothing new there is another, and up to as much later, so that not all nodes look at once:
+ * the server that told may have been ahead of the one that was asked. */
 #define AGAIN_NS (1 * NS_PER_SEC)
-/* After a lost connection or a failed look that a name is gone is believed when it is said twice, so far apart: servers that have just
- * elected a leader may not know all of their streams yet. */
+/* After a lost connection, an election or a failed look, that a name is gone is believed when it is said twice, so far apart: servers that
+ * have just elected a leader may not know all of their streams yet. */
 #define GONE_NS (300 * NS_PER_MS)
 /* How long a try waits for a connection before it looks again. */
 #define CONNECTION_NS (30 * NS_PER_SEC)
@@ -53,9 +54,11 @@ struct names {
 	bool stopping;
 	bool hinted;
 	bool away; /* will be hinted when there is a connection */
-	bool shaken; /* a look has failed since the last that did not */
+	bool elected; /* since the last look began */
+	bool shaken; /* what is said to be gone may be there all the same */
+	bool news;   /* the last look saw some */
 	unsigned tries;
-	uint64_t reconnects; /* of the backend, at the last look; the thread's */
+	uint64_t reconnects; /* of the backend, at the last look */
 	struct names_listener *listeners; /* changed only while nobody is telling */
 	bool telling;
 	pthread_cond_t told; /* telling has ended */
@@ -276,7 +279,7 @@ pause_if_shaken(struct names *n)
 	int64_t until_ns = clock_mono(n->store->clock) + GONE_NS;
 
 	lock_take(&n->lock);
-	while (n->shaken && !n->stopping && lock_wait_until(&n->lock, &n->wake, until_ns))
+	while ((n->shaken || n->elected) && !n->stopping && lock_wait_until(&n->lock, &n->wake, until_ns))
 		;
 	bool go = !n->stopping;
 	lock_give(&n->lock);
@@ -303,7 +306,8 @@ look(struct names *n, int (*list_names)(struct store *s, backend_name_fn fn, voi
 
 	n->store->backend->ops->status(n->store->backend, &status);
 	lock_take(&n->lock);
-	n->shaken = n->shaken || status.reconnects != n->reconnects;
+	n->shaken = n->shaken || n->elected || status.reconnects != n->reconnects;
+	n->elected = false;
 	n->reconnects = status.reconnects;
 	n->hinted = false;
 	uint64_t moment = ++n->now;
@@ -323,6 +327,7 @@ look(struct names *n, int (*list_names)(struct store *s, backend_name_fn fn, voi
 		forget_gone(n, moment);
 	lock_take(&n->lock);
 	n->shaken = err != 0;
+	n->news = come.len > 0 || gone.len > 0;
 	lock_give(&n->lock);
 	buf_free(&list);
 	buf_free(&come);
@@ -337,12 +342,13 @@ list_once(struct store *s, backend_name_fn fn, void *arg)
 }
 
 static void
-on_hint(void *arg)
+on_hint(void *arg, bool elected)
 {
 	struct names *n = arg;
 
 	lock_take(&n->lock);
 	n->hinted = true;
+	n->elected |= elected;
 	pthread_cond_signal(&n->wake);
 	lock_give(&n->lock);
 }
@@ -398,6 +404,19 @@ wait_for_hint(struct names *n, int64_t next_ns, int64_t unhinted_ns, bool *hinte
 	return go;
 }
 
+/* When the next look is due that nobody hints at. */
+static int64_t
+next_unhinted(struct names *n, int64_t now, bool hinted)
+{
+	uint16_t random;
+
+	lock_take(&n->lock);
+	bool again = hinted && !n->news;
+	lock_give(&n->lock);
+	n->store->clock->random(n->store->clock, &random, sizeof(random));
+	return now + (again ? AGAIN_NS + AGAIN_NS * random / UINT16_MAX : UNHINTED_NS);
+}
+
 static void *
 run(void *arg)
 {
@@ -408,7 +427,7 @@ run(void *arg)
 	while (wait_for_hint(n, next_ns, unhinted_ns, &hinted)) {
 		int err = look(n, list_once);
 		int64_t now = clock_mono(n->store->clock);
-		unhinted_ns = now + (hinted ? AGAIN_NS : UNHINTED_NS);
+		unhinted_ns = next_unhinted(n, now, hinted);
 		if (err != 0) {
 			next_ns = after_failure(n);
 			continue;
@@ -433,7 +452,7 @@ names_start(struct store *s)
 	s->backend->ops->names_listen(s->backend, on_hint, n);
 	int err = look(n, store_ns_list);
 	if (err != 0)
-		on_hint(n);
+		on_hint(n, false);
 	int made = pthread_create(&n->thread, NULL, run, n);
 	n->has_thread = made == 0;
 	return made != 0 ? -made : err;

@@ -3,7 +3,8 @@
  *
  * Owns the set of names that was last seen, and a thread, which asks the backend for the names whenever that hints that something may
  * have changed (backend.h's names_listen), and tells the difference. Hints may come in any number, late, twice or for nothing; what is
- * told is what is there. A namespace that comes and goes between two looks may go untold, as may one that was removed and made anew.
+ * told is what is there; that something is gone is asked twice while servers elect leaders, and what a hint was ahead of is found a second or two
+ * later. A namespace that comes and goes between two looks may go untold, as may one that was removed and made anew.
  * Any thread may call.
  */
 #ifndef AETHER_STORE_NAMES_H

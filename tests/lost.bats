@@ -152,6 +152,19 @@ make_anew() {
 	lost
 }
 
+# As between servers, without a connection that is lost.
+@test "a change of the model that is never heard of" {
+	mkdir "$M/unheard"
+	echo '{}' >"$N/.aether/model.json" # so that there is a stream
+	mount_start -n fresh --nats "nats://127.0.0.1:$(cat "$D/lossy.port")" -o "timeout=$TIMEOUT"
+	lose hint aether.model.unheard
+	ask aether.model.unheard '{"enforce":true}' | jq -e .seq
+	assert_errno OK append "$D/fresh/unheard/a" $'text\n'
+	wait_for 60 assert_errno EINVAL append "$D/fresh/unheard/a" $'text\n'
+	: >"$D/orders"
+	mount_stop fresh
+}
+
 @test "an erased actor" {
 	for what in request answer; do
 		for i in {1..3}; do echo "$i" >>"$A-$what"; done

@@ -5,8 +5,8 @@
 Prints the port it listens at. ORDERS is a file: "request SUBJECT" there means that the next request whose subject begins so, or that asks for a
 message of that subject, does not reach the server, "answer SUBJECT" that its answer does not come back, "doubt SUBJECT" that the answer is that
 of a leader that has the same message already, and has not stored it yet, "early SUBJECT" that it is that of one that was asked for a message
-before it has stored it. SUBJECT|SUBJECT is
-either of them. The file is emptied when that has been done.
+before it has stored it; SUBJECT|SUBJECT is either of them. The file is emptied when that has been done. "hint SUBJECT" there means, as long as it
+is there, that what is published to it does not come to those who listen.
 """
 import asyncio
 import os
@@ -58,6 +58,8 @@ async def client(reader, writer):
         return line, data
 
     def change_answer(words, line, data):
+        if order() == ["hint", words[1]]:
+            return b"", b""
         mark = marked.pop(words[1], None)
         if mark in ANSWERS:
             answer = ANSWERS[mark]

@@ -218,14 +218,15 @@ tell_changed(void *arg)
 
 	pthread_mutex_lock(&f->hearing);
 	if (f->changed != NULL)
-		f->changed(f->changed_arg);
+		f->changed(f->changed_arg, false);
 	pthread_mutex_unlock(&f->hearing);
 }
 
 /* A hint comes late, or when there is a connection again. */
 static void
-on_inner_changed(void *arg)
+on_inner_changed(void *arg, bool elected)
 {
+	(void)elected;
 	pthread_mutex_lock(&hearing_lock);
 	for (struct faulty *f = hearing; f != NULL; f = f->next_hearing) {
 		if (f->inner != arg)
@@ -247,7 +248,7 @@ faulty_names_lost(struct faulty *f, int64_t for_ns)
 }
 
 void
-faulty_names_listen(struct backend *b, void (*changed)(void *arg), void *arg)
+faulty_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg)
 {
 	struct faulty *f = faulty_of(b);
 

@@ -30,7 +30,7 @@ struct faulty {
 
 	struct faulty *next_hearing; /* faulty_follow.c's */
 	pthread_mutex_t hearing;     /* held while changed is called */
-	void (*changed)(void *arg);
+	void (*changed)(void *arg, bool elected);
 	void *changed_arg;
 };
 
@@ -69,7 +69,7 @@ int faulty_follow(struct backend *b, const char *ns, uint64_t from_seq, uint64_t
 void faulty_follow_hold(struct backend *b, struct backend_follow *w, bool hold);
 void faulty_follow_stop(struct backend *b, struct backend_follow *w);
 void faulty_cut_follows(struct faulty *f);
-void faulty_names_listen(struct backend *b, void (*changed)(void *arg), void *arg);
+void faulty_names_listen(struct backend *b, void (*changed)(void *arg, bool elected), void *arg);
 /* Call who listens when the connection is there again, for_ns from now. */
 void faulty_names_lost(struct faulty *f, int64_t for_ns);
 
