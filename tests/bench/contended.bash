@@ -14,7 +14,15 @@ contended_chapter() {
 		places+=("$A$i/one")
 	done
 	bench contended 0
-	collect contended 0 bench_contended "$contended_rounds" "$contended_lines" 8 "${places[@]}"
+	collect contended 0 bench_contended contended "$contended_rounds" "$contended_lines" 8 "${places[@]}"
+	umount_all
+	# There the kernel is not kept waiting for the store.
+	places=()
+	for i in 1 2 3 4; do
+		mount_at "$A$i" -o commit=async
+		places+=("$A$i/one")
+	done
+	collect contended_async 0 bench_contended contended_async "$contended_rounds" $((4 * contended_lines)) 8 "${places[@]}"
 	bench_end contended 0
 	close_store
 }
