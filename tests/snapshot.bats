@@ -3,6 +3,7 @@
 
 load helper
 load live
+load nodes
 
 setup_file() {
 	nats_start
@@ -137,6 +138,8 @@ has_taken() {
 # Before there are others that would be counted.
 @test "the owner of the actor's shard takes them, whoever appends" {
 	local node side
+	wait_for 60 settled mnt 2
+	wait_for 60 settled other 2
 	more 20
 	wait_for 30 snapshot_is '[20,{"n":20}]'
 	seq -f '{"n":%.0f}' 21 40 >>"$D/other/t/a$BATS_TEST_NUMBER"

@@ -15,6 +15,7 @@ import sys
 ANSWERS = {"doubt": b'{"stream":"s","seq":0,"duplicate":true}',
            "early": b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'}
 server_port, orders = int(sys.argv[1]), sys.argv[2]
+claimed = []  # the order that some request is marked with, until its answer has come
 
 
 def order():
@@ -51,16 +52,21 @@ async def client(reader, writer):
         if len(wanted) != 2 or reply is None or not any(
                 words[1].startswith(subject) or b'"%s"' % subject.encode() in data for subject in wanted[1].split("|")):
             return line, data
-        os.truncate(orders, 0)
         if wanted[0] == "request":
+            os.truncate(orders, 0)
             return b"", b""
-        marked[reply] = wanted[0]
+        if claimed != wanted:
+            claimed[:] = wanted
+            marked[reply] = wanted[0]
         return line, data
 
     def change_answer(words, line, data):
         if order() == ["hint", words[1]]:
             return b"", b""
         mark = marked.pop(words[1], None)
+        if mark:
+            claimed.clear()
+            os.truncate(orders, 0)
         if mark in ANSWERS:
             answer = ANSWERS[mark]
             return b"MSG %s %s %d\r\n" % (words[1].encode(), words[2].encode(), len(answer)), answer + b"\r\n"
