@@ -247,7 +247,7 @@ struct backend_ops {
 	/*
 	 * Keep a text as the newest of that name, whether there is such an actor or not. *seq rises with each text of the kind, of
 	 * whatever name. behind: only if that is the last one's sequence (0: there is none), else -ESTALE; NULL: in any case. After -ETIMEDOUT and
-	 * -ENOTCONN it may have been kept. All three block, and are not retried inside.
+	 * -ENOTCONN it may have been kept. All three block.
 	 */
 	int (*doc_put)(struct backend *, const struct doc_name *name, const uint64_t *behind, struct span text, int64_t deadline_ns,
 	    uint64_t *seq);

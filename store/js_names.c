@@ -14,7 +14,7 @@ struct js_names {
 	struct js_sub ours;
 	struct buf lead; /* of the names of our streams */
 	struct buf subject; /* of ours */
-	struct listener listener;
+	struct listener listener; /* told a name where a leader was elected, else none */
 	void (*changed)(void *arg, bool elected); /* what it calls */
 	void *arg;
 };

@@ -3,12 +3,9 @@
  *
  *     bench_contended KEY ROUNDS LINES WRITERS NAMESPACE...     each NAMESPACE: the same one, as another mount has it
  *
- * Rounds take turns: one process appends LINES lines to an actor of its own, through the first mount; then share out as many to one actor: WRITERS
- * processes on each mount (KEY), one on each mount (KEY_single), and WRITERS on the first mount alone (KEY_node). Prints, each round, samples of
- * these (events a second, until all is stored; the baseline is the one writer), and in the end of KEY_p99 (milliseconds, of one append of the
- * first kind). Ends with 1 if any line is missing, or there are more.
- *
- * What WRITERS on one mount cost, compared with one, is the kernel's: it lets in one write to a file at a time, and hands its lock on.
+ * Rounds take turns: one process appends LINES lines to an actor of its own, through the first mount; then WRITERS processes on each mount share
+ * out as many to one other. Prints, each round, samples of KEY (events a second, until all is stored; the baseline is the one writer), and in the
+ * end of KEY_p99 (milliseconds, of one append). Ends with 1 if any line is missing, or there are more.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -62,40 +59,24 @@ run(char *const *directories, size_t mounts, size_t writers, size_t lines, const
 	return rate;
 }
 
-/* So many lines in all, as the round of a single writer that reached that rate had. */
-static void
-measure(const char *key, const char *kind, size_t round, double rate, char *const *directories, size_t mounts, size_t writers, size_t lines,
-    double *took_ms)
-{
-	char actor[96], row[64];
-
-	snprintf(row, sizeof(row), "%s%s", key, kind);
-	snprintf(actor, sizeof(actor), "%s-%zu", row, round);
-	sample(row, "baseline", 0, rate);
-	sample(row, "ours", 0, run(directories, mounts, writers, lines / (mounts * writers), actor, took_ms));
-}
-
 int
 main(int argc, char **argv)
 {
 	if (argc < 6)
 		die("usage: bench_contended KEY ROUNDS LINES WRITERS NAMESPACE...");
 	size_t rounds = number_arg(argv[2], 1), lines = number_arg(argv[3], 1), writers = number_arg(argv[4], 1);
-	size_t mounts = (size_t)argc - 5, all = lines / (mounts * writers) * mounts * writers, size = lines * sizeof(double);
-	double *took_ms = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	double *others_ms = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t mounts = (size_t)argc - 5, each = lines / (mounts * writers), all = each * mounts * writers;
+	double *took_ms = mmap(NULL, lines * sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	const char *key = argv[1];
-	char *const *at = argv + 5;
-	char actor[96], p99[64];
+	char actor[64], p99[64];
 
-	if (took_ms == MAP_FAILED || others_ms == MAP_FAILED || all == 0)
+	if (took_ms == MAP_FAILED || each == 0)
 		die("no memory, or too few lines");
 	for (size_t i = 0; i < rounds; i++) {
-		snprintf(actor, sizeof(actor), "%s_one-%zu", key, i);
-		double one = run(at, 1, 1, lines, actor, others_ms);
-		measure(key, "", i, one, at, mounts, writers, lines, took_ms);
-		measure(key, "_single", i, one, at, mounts, 1, lines, others_ms);
-		measure(key, "_node", i, one, at, 1, writers, lines, others_ms);
+		snprintf(actor, sizeof(actor), "%s-one-%zu", key, i);
+		sample(key, "baseline", 0, run(argv + 5, 1, 1, lines, actor, took_ms));
+		snprintf(actor, sizeof(actor), "%s-many-%zu", key, i);
+		sample(key, "ours", 0, run(argv + 5, mounts, writers, each, actor, took_ms));
 	}
 	snprintf(p99, sizeof(p99), "%s_p99", key);
 	sample(p99, "ours", 0, percentile(took_ms, all, 0.99));
