@@ -5,6 +5,7 @@
 
 #include "../store/js_sub.h"
 #include "../store/name.h"
+#include "../store/rpc.h"
 #include "../store/snapshot.h"
 #include "cluster_state.h"
 #include "message.h"
@@ -16,15 +17,26 @@ struct due {
 	struct js_sub sub;
 };
 
+/* The owner was told of an actor. */
+struct told {
+	struct due *due;
+	const char *actor; /* behind ns */
+	char ns[];
+};
+
 static void
 on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
 	struct due *d = closure;
 	struct buf ns = { 0 }, actor = { 0 };
+	const char *reply = natsMsg_GetReply(msg);
 
-	(void)nc, (void)sub;
-	if (message_names(natsMsg_GetSubject(msg), &ns, &actor) == 0)
+	(void)sub;
+	if (message_names(natsMsg_GetSubject(msg), &ns, &actor) == 0) {
 		snapshots_later(d->snapshots, ns.p, actor.p);
+		if (reply != NULL && cluster_may_answer(d->cluster, reply))
+			natsConnection_Publish(nc, reply, NULL, 0); /* if it is lost the other takes one, too */
+	}
 	buf_free(&ns);
 	buf_free(&actor);
 	natsMsg_Destroy(msg);
@@ -37,15 +49,40 @@ put_subject(const struct due *d, const char *node, struct buf *out)
 	name_encode(out, span_of(node));
 }
 
+static void
+on_answer(void *arg, int err, natsMsg *reply)
+{
+	struct told *t = arg;
+
+	(void)reply;
+	if (err != 0)
+		snapshots_later(t->due->snapshots, t->ns, t->actor);
+	free(t);
+}
+
+static struct told *
+told_new(struct due *d, const char *ns, const char *actor)
+{
+	size_t ns_size = strlen(ns) + 1, actor_size = strlen(actor) + 1;
+	struct told *t = malloc(sizeof(*t) + ns_size + actor_size);
+
+	if (t == NULL)
+		return NULL;
+	t->due = d;
+	memcpy(t->ns, ns, ns_size);
+	t->actor = memcpy(t->ns + ns_size, actor, actor_size);
+	return t;
+}
+
 /* Tell the owner. False: there is none but this node. */
 static bool
-tell_owner(const struct due *d, const char *ns, const char *actor)
+tell_owner(struct due *d, const char *ns, const char *actor)
 {
 	char owner[CLUSTER_ID_MAX + 1];
 	struct buf subject = { 0 };
 	unsigned shard = shard_of(ns, actor);
 
-	if (cluster_nats(d->cluster) == NULL || cluster_owns(d->cluster, shard))
+	if (cluster_rpc(d->cluster) == NULL || cluster_owns(d->cluster, shard))
 		return false;
 	cluster_owner(d->cluster, shard, owner);
 	if (owner[0] == '\0')
@@ -55,9 +92,11 @@ tell_owner(const struct due *d, const char *ns, const char *actor)
 	name_encode(&subject, span_of(ns));
 	buf_putc(&subject, '.');
 	name_encode(&subject, span_of(actor));
-	bool told = buf_text(&subject) != NULL && natsConnection_Publish(cluster_nats(d->cluster), subject.p, NULL, 0) == NATS_OK;
+	struct told *t = buf_text(&subject) != NULL ? told_new(d, ns, actor) : NULL;
+	if (t != NULL)
+		rpc_request(cluster_rpc(d->cluster), subject.p, NULL, 0, NULL, 0, clock_mono(d->cluster->clock) + DUE_ANSWER_NS, on_answer, t);
 	buf_free(&subject);
-	return told;
+	return t != NULL;
 }
 
 static void

@@ -135,11 +135,19 @@ has_taken() {
 	(($(jq .snapshotsTaken "$D/$1/.aether/status") == $2))
 }
 
+# owners_are MOUNT...: these own all shards, as each of them sees it, and nobody else, as who has just ended may for a while.
+owners_are() {
+	local side
+	for side in "$@"; do
+		settled "$side" $# && diff <(cluster_of "$side" shards | awk '{ print $2 }' | sort -u) \
+			<(for m in "$@"; do jq -r .nodeId "$D/$m/.aether/status"; done | sort) || return 1
+	done
+}
+
 # Before there are others that would be counted.
 @test "the owner of the actor's shard takes them, whoever appends" {
 	local node side
-	wait_for 60 settled mnt 2
-	wait_for 60 settled other 2
+	wait_for 60 owners_are mnt other
 	more 20
 	wait_for 30 snapshot_is '[20,{"n":20}]'
 	seq -f '{"n":%.0f}' 21 40 >>"$D/other/t/a$BATS_TEST_NUMBER"
@@ -148,6 +156,23 @@ has_taken() {
 	for side in mnt other; do
 		wait_for 10 has_taken "$side" "$([[ $(jq -r .nodeId "$D/$side/.aether/status") == "$node" ]] && echo 2 || echo 0)"
 	done
+}
+
+# For some seconds nobody knows that it is dead, and it still counts as the owner.
+@test "where the owner has just died, who appends takes them" {
+	local gone
+	mount_start -n gone --nats "$NATS_URL" -o snapshot_every=20
+	gone="$(jq -r .nodeId "$D/gone/.aether/status")"
+	wait_for 60 owners_are mnt other gone
+	touch "$A-"{1..20}
+	for C in "$C-"{1..20}; do
+		[[ $(cat "$C/owner") != "$gone" ]] || break
+	done
+	mount_kill gone
+	seq -f '{"n":%.0f}' 20 >>"$N/${C##*/}"
+	assert_equal "$(cat "$C/owner")" "$gone"
+	wait_for 30 snapshot_is '[20,{"n":20}]'
+	umount -l "$D/gone"
 }
 
 @test "snapshots of the state are taken each so many events, by the owner, and the state goes on from them" {
