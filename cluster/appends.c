@@ -305,9 +305,7 @@ appends_new(struct appends **out, struct cluster *c, struct store *s, struct log
 	if (err == 0)
 		(void)natsSubscription_SetPendingLimits(a->requests.sub, -1, APPENDS_BYTES_MAX);
 	buf_clear(&subject);
-	buf_printf(&subject, "%s.cluster.append.", cluster_prefix(c));
-	name_encode(&subject, span_of(c->node));
-	buf_puts(&subject, ".*.*");
+	cluster_subject(c, "append", c->boot, NULL, NULL, &subject);
 	if (err == 0)
 		err = buf_text(&subject) != NULL ? js_sub_open(&a->handed, cluster_nats(c), subject.p, on_handed, a) : -ENOMEM;
 	if (err == 0)

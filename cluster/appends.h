@@ -5,8 +5,9 @@
  *
  *   <prefix>.append.<namespace>.<actor>                      of any program, to any node. NDJSON as in a file; the answer is JSON:
  *       {"version":N}, or {"error":"version conflict","actorId":…,"currentVersion":…,"attemptedVersion":…}, or {"error":TEXT,"code":ERRNO}
- *   <prefix>.cluster.append.<node>.<namespace>.<actor>       of a node, to the owner: lines that it hands over (../store/append.h). Headers say what
- *       belongs to them; the answer is a line (message.h)
+ *   <prefix>.cluster.append.<boot>.<namespace>.<actor>       of a node, to the owner: lines that it hands over (../store/append.h). Headers say what
+ *       belongs to them; the answer is a line (message.h). The boot is the process's and not the node's name, which two may have for a
+ *       while: then one could refuse what the other stores
  *
  * What is under way is bounded, in bytes: beyond that the first kind is told "busy", and the second refused, so that the node appends itself. All goes over
  * the cluster's connection. Owns the subscriptions and what is under way. Without NATS there is nothing to do. Any thread.

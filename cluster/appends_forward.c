@@ -34,24 +34,19 @@ int
 appends_forward(void *arg, const struct store_forward *f, store_forwarded_fn done, void *done_arg)
 {
 	struct appends *a = arg;
-	char owner[CLUSTER_ID_MAX + 1], since[24], life[24], node[24];
+	char since[24], life[24], node[24];
 	const struct rpc_header headers[] = { { HANDED_SINCE, since }, { HANDED_LIFE, life }, { HANDED_NODE, node } };
 	struct buf subject = { 0 };
 
-	cluster_owner(a->cluster, shard_of(f->ns, f->actor), owner);
-	if (strcmp(owner, a->cluster->node) == 0)
+	uint64_t owner = cluster_owner_boot(a->cluster, shard_of(f->ns, f->actor));
+	if (owner == a->cluster->boot)
 		return -EALREADY;
-	if (owner[0] == '\0')
+	if (owner == 0)
 		return -EHOSTUNREACH;
 	snprintf(since, sizeof(since), "%" PRIu64, f->since_seq);
 	snprintf(life, sizeof(life), "%" PRIu64, f->life);
 	snprintf(node, sizeof(node), "%" PRIx64, f->node);
-	buf_printf(&subject, "%s.cluster.append.", cluster_prefix(a->cluster));
-	name_encode(&subject, span_of(owner));
-	buf_putc(&subject, '.');
-	name_encode(&subject, span_of(f->ns));
-	buf_putc(&subject, '.');
-	name_encode(&subject, span_of(f->actor));
+	cluster_subject(a->cluster, "append", owner, f->ns, f->actor, &subject);
 	struct sent *sent = malloc(sizeof(*sent));
 	int err = sent == NULL || buf_text(&subject) == NULL ? -EHOSTUNREACH : 0;
 	if (err == 0) {

@@ -167,6 +167,10 @@ feed(struct cluster *c, const struct post *p)
 	case POST_RECONNECT:
 		core_on_reconnect(c->core, now_ns);
 		break;
+	case POST_UNHEARD:
+	case POST_DEAF:
+		core_bar(c->core, p->kind == POST_DEAF, now_ns);
+		break;
 	}
 	core_step(c->core, clock_mono(c->clock));
 }
@@ -210,6 +214,7 @@ run(void *arg)
 			core_drain(c->core, draining = drain);
 		if (leave) {
 			core_leave(c->core, clock_mono(c->clock));
+			core_step(c->core, clock_mono(c->clock)); /* the others are told, whether or not there is an answer */
 			leaving = true;
 		}
 		if (leaving && core_has_left(c->core, clock_mono(c->clock)))
@@ -323,17 +328,21 @@ cluster_free(struct cluster *c)
 
 /* Waiting */
 
-/* Is the other of our name there, or may it have failed and only not been found to have? */
+/* Is the other of our name there, or may it have failed and only not been found to have? first: what the leader said of it before; one that has
+ * just begun takes all for heard. */
 static bool
-is_refused_locked(const struct cluster *c, int64_t first_ms)
+is_refused_locked(const struct cluster *c, const struct beat_answer *first)
 {
-	return c->shown.standing == STANDING_TAKEN && first_ms >= 0 && c->shown.taken.heard_ms < first_ms;
+	const struct beat_answer *now = &c->shown.taken;
+
+	return c->shown.standing == STANDING_TAKEN && first->term == now->term && now->heard_ms < first->heard_ms;
 }
 
 int
 cluster_await(struct cluster *c, int64_t timeout_ns, struct buf *why)
 {
-	int64_t deadline_ns = clock_mono(c->clock) + timeout_ns, first_ms = -1;
+	int64_t deadline_ns = clock_mono(c->clock) + timeout_ns;
+	struct beat_answer first = { .term = 0 };
 	bool in_time = true;
 	int err = -ETIMEDOUT;
 
@@ -343,10 +352,10 @@ cluster_await(struct cluster *c, int64_t timeout_ns, struct buf *why)
 			err = 0;
 		else if (c->denied)
 			err = -EACCES;
-		else if (is_refused_locked(c, first_ms))
+		else if (is_refused_locked(c, &first))
 			err = -EEXIST;
 		if (c->shown.standing == STANDING_TAKEN)
-			first_ms = c->shown.taken.heard_ms;
+			first = c->shown.taken;
 		if (err == -ETIMEDOUT)
 			in_time = lock_wait_until(&c->lock, &c->moved, deadline_ns);
 	}

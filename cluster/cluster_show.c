@@ -35,18 +35,39 @@ cluster_owns(struct cluster *c, unsigned shard)
 	return owns;
 }
 
+/* NULL: nobody. */
+static const struct view_node *
+owner_of(const struct cluster *c, const struct view *v, unsigned shard, bool holds)
+{
+	uint32_t owner = shard < v->shards ? view_owner(v, shard) : RING_NONE;
+	const struct view_node *n = owner != RING_NONE ? &v->nodes[owner] : NULL;
+
+	return n != NULL && n->state == NODE_ACTIVE && (holds || strcmp(n->id, c->node) != 0) ? n : NULL;
+}
+
 void
 cluster_owner(struct cluster *c, unsigned shard, char out[CLUSTER_ID_MAX + 1])
 {
 	bool holds;
 	struct view *v = take(c, &holds);
-	uint32_t owner = shard < v->shards ? view_owner(v, shard) : RING_NONE;
+	const struct view_node *owner = owner_of(c, v, shard, holds);
 
 	out[0] = '\0';
-	if (owner != RING_NONE && v->nodes[owner].state == NODE_ACTIVE && (holds || strcmp(v->nodes[owner].id, c->node) != 0) &&
-	    strlen(v->nodes[owner].id) <= CLUSTER_ID_MAX)
-		strcpy(out, v->nodes[owner].id);
+	if (owner != NULL && strlen(owner->id) <= CLUSTER_ID_MAX)
+		strcpy(out, owner->id);
 	view_put(v);
+}
+
+uint64_t
+cluster_owner_boot(struct cluster *c, unsigned shard)
+{
+	bool holds;
+	struct view *v = take(c, &holds);
+	const struct view_node *owner = owner_of(c, v, shard, holds);
+	uint64_t boot = owner != NULL ? owner->boot : 0;
+
+	view_put(v);
+	return boot;
 }
 
 unsigned

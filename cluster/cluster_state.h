@@ -12,7 +12,7 @@
 #include "cluster.h"
 #include "core.h"
 
-enum post_kind { POST_READ, POST_WRITTEN, POST_ANSWER, POST_BEAT, POST_NEWS, POST_RECONNECT };
+enum post_kind { POST_READ, POST_WRITTEN, POST_ANSWER, POST_BEAT, POST_NEWS, POST_RECONNECT, POST_UNHEARD, POST_DEAF };
 
 /* What has come in for the core. */
 struct post {
@@ -94,6 +94,10 @@ natsConnection *cluster_nats(const struct cluster *c);
 bool cluster_may_answer(const struct cluster *c, const char *subject);
 struct rpc *cluster_rpc(const struct cluster *c);
 const char *cluster_prefix(const struct cluster *c);
+/* The process that owns the shard, by the number that it drew; c->boot is this one's. 0: nobody owns it just now. */
+uint64_t cluster_owner_boot(struct cluster *c, unsigned shard);
+/* The subject on which that process is told of an actor: <prefix>.cluster.<what>.<boot>.<namespace>.<actor>; without names, a pattern of all. */
+void cluster_subject(const struct cluster *c, const char *what, uint64_t boot, const char *ns, const char *actor, struct buf *out);
 /* Close the connection, for good. Nothing is posted any more afterwards. */
 void cluster_disconnect(struct cluster *c);
 

@@ -50,6 +50,12 @@ core_put_self(const struct core *c, struct view_node *n)
 	n->state = c->draining ? NODE_DRAINING : NODE_ACTIVE;
 }
 
+static int64_t
+retry_ns(int err)
+{
+	return err == -EACCES ? CORE_DENIED_NS : CORE_RETRY_NS;
+}
+
 /* Views */
 
 /* Whose node it is: another life under the same id is another node. */
@@ -197,7 +203,7 @@ on_view(struct core *c, int err, uint64_t revision, struct span value, int64_t n
 		c->view_revision = revision;
 	/* A replica may lag. */
 	if (is_behind(c))
-		c->view_ns = now_ns + CORE_RETRY_NS / 5;
+		c->view_ns = now_ns + (err == -EACCES ? CORE_DENIED_NS : CORE_RETRY_NS / 5);
 	leader_on_view(c, err, now_ns);
 }
 
@@ -223,6 +229,16 @@ begin_anew(struct core *c)
 	changed(c);
 }
 
+/* Terms rise with revisions, and each has one holder: else the keys were deleted long ago, and their revisions have overtaken what was known. */
+static bool
+is_of_another_store(const struct core *c, const struct lease *lease, uint64_t revision)
+{
+	uint64_t known = election_term(&c->election), term = lease->term != 0 ? lease->term : revision;
+	const struct lease *was = &c->election.lease;
+
+	return term < known || (term == known && lease->node[0] != '\0' && was->node[0] != '\0' && lease->boot != was->boot);
+}
+
 static void
 on_lease(struct core *c, int err, uint64_t revision, struct span value, int64_t now_ns)
 {
@@ -230,7 +246,7 @@ on_lease(struct core *c, int err, uint64_t revision, struct span value, int64_t 
 
 	c->lease_asked = false;
 	if (err != 0 && err != -ENOENT) {
-		c->lease_ns = now_ns + CORE_RETRY_NS;
+		c->lease_ns = now_ns + retry_ns(err);
 		return;
 	}
 	if (err == -ENOENT)
@@ -241,6 +257,8 @@ on_lease(struct core *c, int err, uint64_t revision, struct span value, int64_t 
 		c->lease_ns = now_ns + CORE_RETRY_NS;
 		if (++c->lease_behind < BEHIND_MAX)
 			return;
+		begin_anew(c);
+	} else if (err == 0 && is_of_another_store(c, &lease, revision)) {
 		begin_anew(c);
 	}
 	c->lease_behind = 0;
@@ -278,6 +296,8 @@ core_on_read(struct core *c, enum core_key key, int err, uint64_t revision, stru
 		on_lease(c, err, revision, value, now_ns);
 		return;
 	case CORE_VIEW:
+		if (err == -EACCES)
+			core_bar(c, false, now_ns);
 		on_view(c, err, revision, value, now_ns);
 		return;
 	}
@@ -296,8 +316,12 @@ core_on_written(struct core *c, enum core_key key, uint64_t id, int err, uint64_
 			if (err != -ESTALE)
 				c->lease_ns = now_ns + CORE_RETRY_NS;
 		}
+		if (err == -EACCES)
+			core_bar(c, false, now_ns);
 		return;
 	case CORE_VIEW:
+		if (err == -EACCES)
+			core_bar(c, false, now_ns);
 		leader_on_written(c, id, err, revision, now_ns);
 		return;
 	}
@@ -326,7 +350,8 @@ core_on_answer(struct core *c, uint64_t id, int err, struct span body, int64_t n
 {
 	struct beat_answer a;
 
-	if (id != c->beat_id)
+	/* To say twice that it leaves is to say it: any answer will do. */
+	if (id != c->beat_id && (!c->leaving || id < c->leave_id || err != 0))
 		return;
 	c->beat_id = 0;
 	if (err == 0)
@@ -335,10 +360,13 @@ core_on_answer(struct core *c, uint64_t id, int err, struct span body, int64_t n
 		c->lease_wanted = true;
 		if (c->standing == STANDING_TAKEN)
 			core_set_standing(c, STANDING_OUTSIDE);
-		c->beat_ns = now_ns + CORE_RETRY_NS / 2 + core_random(c, CORE_RETRY_NS / 2);
+		if (err == -EHOSTUNREACH || err == -EACCES)
+			c->is_heard = c->was_heard;
+		c->beat_ns = now_ns + retry_ns(err) / 2 + core_random(c, retry_ns(err) / 2);
 		return;
 	}
 	c->left = c->leaving && a.standing == STANDING_MEMBER;
+	c->is_heard = a.standing != STANDING_TAKEN;
 	enum standing before = c->standing;
 	struct lease lease = c->election.lease;
 	election_seen(&c->election, &lease, a.revision, now_ns);
@@ -367,14 +395,16 @@ beat(struct core *c, int64_t now_ns)
 	struct beat b = { .applied = c->view->number, .leaves = c->leaving };
 	struct buf body = { 0 };
 
-	if (c->leader.term != 0 || c->beat_id != 0 || term == 0 || election_leader(&c->election)[0] == '\0' || now_ns < c->beat_ns || c->left)
+	if (c->leader.term != 0 || c->barred_ns == INT64_MAX || (c->beat_id != 0 && !c->leaving) || term == 0 || election_leader(&c->election)[0] == '\0' || now_ns < c->beat_ns || c->left)
 		return;
 	core_put_self(c, &b.node);
 	beat_encode(&b, &body);
-	c->beat_ns = now_ns + CORE_BEAT_NS;
+	c->beat_ns = now_ns + (c->leaving ? CORE_LEAVE_AGAIN_NS : CORE_BEAT_NS);
 	if (!body.failed) {
 		c->beat_id = ++c->ids;
 		c->beat_term = term;
+		c->was_heard = c->is_heard;
+		c->is_heard = true;
 		c->beat_sent_ns = now_ns;
 		c->options.io->beat(c->options.arg, c->beat_id, term, (struct span){ body.p, body.len });
 	}
@@ -413,6 +443,22 @@ core_on_reconnect(struct core *c, int64_t now_ns)
 	c->lease_ns = c->view_ns = now_ns;
 	c->beat_id = 0;
 	c->beat_ns = now_ns;
+	c->barred_ns = 0;
+}
+
+void
+core_bar(struct core *c, bool deaf, int64_t now_ns)
+{
+	if (deaf)
+		c->barred_ns = INT64_MAX;
+	else if (c->barred_ns < now_ns + CORE_DENIED_NS)
+		c->barred_ns = now_ns + CORE_DENIED_NS;
+	leader_end(c);
+	if (!deaf)
+		return;
+	c->held_ns = 0;
+	core_set_standing(c, STANDING_OUTSIDE);
+	changed(c);
 }
 
 /* Steps */
@@ -446,7 +492,7 @@ elect(struct core *c, int64_t now_ns)
 	uint64_t term;
 
 	note_former(c);
-	if (is_kept_out(c))
+	if (is_kept_out(c) || now_ns < c->barred_ns)
 		return;
 	if (election_step(&c->election, now_ns, &w)) {
 		lease_encode(&w.lease, &value);
@@ -477,6 +523,13 @@ core_step(struct core *c, int64_t now_ns)
 	}
 }
 
+/* How long it waits for somebody to know that it leaves: longer where somebody has not refused to hear it. */
+static int64_t
+leave_until(const struct core *c)
+{
+	return c->leave_ns + (c->beat_id != 0 ? CORE_LEAVE_MAX_NS : CORE_LEAVE_NS);
+}
+
 static void
 sooner(int64_t *due_ns, int64_t at_ns)
 {
@@ -487,12 +540,13 @@ sooner(int64_t *due_ns, int64_t at_ns)
 int64_t
 core_due(const struct core *c, int64_t now_ns)
 {
-	int64_t due_ns = is_kept_out(c) ? INT64_MAX : election_due(&c->election, now_ns);
+	bool barred = now_ns < c->barred_ns;
+	int64_t due_ns = is_kept_out(c) ? INT64_MAX : barred ? c->barred_ns : election_due(&c->election, now_ns);
 	bool is_led = election_term(&c->election) != 0 && election_leader(&c->election)[0] != '\0';
 
 	if (c->leader.term != 0)
 		sooner(&due_ns, leader_due(c));
-	else if (is_led && c->beat_id == 0 && !c->left)
+	else if (is_led && (c->beat_id == 0 || c->leaving) && !c->left && c->barred_ns != INT64_MAX)
 		sooner(&due_ns, c->beat_ns);
 	if (c->lease_wanted && !c->lease_asked)
 		sooner(&due_ns, c->lease_ns);
@@ -503,7 +557,7 @@ core_due(const struct core *c, int64_t now_ns)
 	if (c->held)
 		sooner(&due_ns, core_holds_until(c));
 	if (c->leaving)
-		sooner(&due_ns, c->leave_ns);
+		sooner(&due_ns, leave_until(c));
 	if (c->told_leader && c->leader.term == 0)
 		sooner(&due_ns, c->election.seen_ns + ELECTION_LEASE_NS);
 	return due_ns;
@@ -522,7 +576,8 @@ core_leave(struct core *c, int64_t now_ns)
 	if (c->leaving)
 		return;
 	c->leaving = true;
-	c->leave_ns = now_ns + CORE_LEAVE_NS;
+	c->leave_ns = now_ns;
+	c->leave_id = c->ids + 1;
 	c->held_ns = 0;
 	c->beat_id = 0;
 	c->beat_ns = now_ns;
@@ -535,6 +590,8 @@ core_leave(struct core *c, int64_t now_ns)
 static bool
 has_others(const struct core *c)
 {
+	if (c->told_leader && c->election.lease.boot != c->options.self.boot)
+		return true;
 	for (size_t i = 0; i < c->view->count; i++)
 		if (c->view->nodes[i].state != NODE_FAILED && strcmp(c->view->nodes[i].id, c->options.self.id) != 0)
 			return true;
@@ -544,10 +601,10 @@ has_others(const struct core *c)
 bool
 core_has_left(const struct core *c, int64_t now_ns)
 {
-	bool is_known = c->standing == STANDING_MEMBER || c->leader.term != 0;
+	bool is_known = c->standing == STANDING_MEMBER || c->leader.term != 0 || c->is_heard;
 	bool resigns = c->election.state == ELECTION_RESIGNING || c->election.state == ELECTION_LEADING;
 
-	return c->leaving && ((c->left && !resigns) || now_ns >= c->leave_ns || !is_known || (!resigns && !has_others(c)));
+	return c->leaving && ((c->left && !resigns) || now_ns >= leave_until(c) || !is_known || (!resigns && !has_others(c)));
 }
 
 /* Life */

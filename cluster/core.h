@@ -53,10 +53,14 @@
 #define CORE_SETTLE_NS (50 * NS_PER_MS)
 /* Until what failed is tried again. */
 #define CORE_RETRY_NS (250 * NS_PER_MS)
+/* Until what NATS does not let this node do is tried again. */
+#define CORE_DENIED_NS (30 * NS_PER_SEC)
 /* More nodes than this are not taken in: the view must fit into a message. */
 #define CORE_NODES_MAX 4096
-/* How long a node that leaves waits for the leader to know. */
+/* How long a node that leaves waits for the leader to know; as long as a leader may be about to answer; and until it is told once more. */
 #define CORE_LEAVE_NS (1000 * NS_PER_MS)
+#define CORE_LEAVE_MAX_NS (3000 * NS_PER_MS)
+#define CORE_LEAVE_AGAIN_NS (300 * NS_PER_MS)
 
 enum core_key { CORE_LEASE, CORE_VIEW };
 
@@ -121,6 +125,10 @@ void core_on_news(struct core *c, struct span body, int64_t now_ns);
 
 /* The connection is there again: what was told meanwhile is lost. */
 void core_on_reconnect(struct core *c, int64_t now_ns);
+
+/* This node may not write, or cannot listen just now: it does not lead for CORE_DENIED_NS, or until there is another connection. deaf: NATS does
+ * not let it listen; then it takes no part at all until there is. */
+void core_bar(struct core *c, bool deaf, int64_t now_ns);
 
 /* Do what is due. After every other call, and at the time of core_due. */
 void core_step(struct core *c, int64_t now_ns);

@@ -384,6 +384,7 @@ publish(struct core *c, int64_t now_ns)
 		touch(c, now_ns);
 	} else {
 		l->writing = v;
+		l->former_number = l->number;
 		l->number = v->number;
 		l->write_id = ++c->ids;
 		c->options.io->write(c->options.arg, CORE_VIEW, l->write_id, c->view_revision, (struct span){ value.p, value.len });
@@ -466,6 +467,15 @@ leader_on_written(struct core *c, uint64_t id, int err, uint64_t revision, int64
 
 	if (l->term == 0 || v == NULL || id != l->write_id)
 		return;
+	if (err == -EMSGSIZE) {
+		/* It was not even sent. All goes on as by the view before, until there are fewer nodes. */
+		view_put(l->writing);
+		l->writing = NULL;
+		l->number = l->former_number;
+		touch(c, now_ns);
+		l->dirty_ns = now_ns + CORE_BEAT_NS;
+		return;
+	}
 	if (err != 0) {
 		/* It is there, or another is, or none. */
 		l->reading = true;

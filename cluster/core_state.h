@@ -22,6 +22,7 @@ struct leader {
 	struct member *members; /* in the order of ids */
 	size_t count, cap;
 	uint64_t number;        /* of the last view that was sent to be written, whatever became of that; 0: none in this term */
+	uint64_t former_number; /* the same before that */
 	struct lease former;    /* the leader before, and when it was heard last; no node: not known */
 	int64_t former_ns;
 	struct view *writing;   /* being published; NULL: none */
@@ -48,12 +49,17 @@ struct core {
 	int64_t beat_ns;  /* when the next one is due */
 	int64_t held_ns;  /* when the last one was sent that makes the node an owner; 0: none */
 	bool held;        /* as core_io.changed was told last */
+	bool is_heard;    /* a leader knows of this node, or may: one was sent that was not answered otherwise */
+	bool was_heard;   /* the same before the one that is under way */
 	enum standing standing;
 	struct beat_answer taken;
 	bool draining;
 	bool leaving;
 	bool left;
-	int64_t leave_ns; /* when it stops waiting for that */
+	int64_t leave_ns;  /* since when */
+	uint64_t leave_id; /* heartbeats from this one on say so */
+
+	int64_t barred_ns; /* it does not take the lease before, nor leads; INT64_MAX: it takes no part */
 
 	/* Reads. */
 	bool lease_wanted, lease_asked;

@@ -43,13 +43,6 @@ on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closur
 }
 
 static void
-put_subject(const struct due *d, const char *node, struct buf *out)
-{
-	buf_printf(out, "%s.cluster.snapshot.", cluster_prefix(d->cluster));
-	name_encode(out, span_of(node));
-}
-
-static void
 on_answer(void *arg, int err, natsMsg *reply)
 {
 	struct told *t = arg;
@@ -78,20 +71,12 @@ told_new(struct due *d, const char *ns, const char *actor)
 static bool
 tell_owner(struct due *d, const char *ns, const char *actor)
 {
-	char owner[CLUSTER_ID_MAX + 1];
 	struct buf subject = { 0 };
-	unsigned shard = shard_of(ns, actor);
+	uint64_t owner = cluster_owner_boot(d->cluster, shard_of(ns, actor));
 
-	if (cluster_rpc(d->cluster) == NULL || cluster_owns(d->cluster, shard))
+	if (cluster_rpc(d->cluster) == NULL || owner == 0 || owner == d->cluster->boot)
 		return false;
-	cluster_owner(d->cluster, shard, owner);
-	if (owner[0] == '\0')
-		return false;
-	put_subject(d, owner, &subject);
-	buf_putc(&subject, '.');
-	name_encode(&subject, span_of(ns));
-	buf_putc(&subject, '.');
-	name_encode(&subject, span_of(actor));
+	cluster_subject(d->cluster, "snapshot", owner, ns, actor, &subject);
 	struct told *t = buf_text(&subject) != NULL ? told_new(d, ns, actor) : NULL;
 	if (t != NULL)
 		rpc_request(cluster_rpc(d->cluster), subject.p, NULL, 0, NULL, 0, clock_mono(d->cluster->clock) + DUE_ANSWER_NS, on_answer, t);
@@ -123,8 +108,7 @@ due_new(struct due **out, struct cluster *c, struct store *s, uint64_t every)
 	int err = snapshots_new(&d->snapshots, s, every, on_due, d);
 	if (err != 0 || cluster_nats(c) == NULL)
 		return err;
-	put_subject(d, c->node, &subject);
-	buf_puts(&subject, ".*.*");
+	cluster_subject(c, "snapshot", c->boot, NULL, NULL, &subject);
 	err = buf_text(&subject) != NULL ? js_sub_open(&d->sub, cluster_nats(c), subject.p, on_message, d) : -ENOMEM;
 	buf_free(&subject);
 	return err;

@@ -1,7 +1,7 @@
 /*
  * Snapshots follow ownership: the node whose append makes one due tells the owner of the actor's shard, who takes it.
  *
- * One request, `<prefix>.cluster.snapshot.<node>.<namespace>.<actor>`, empty (names as on the wire); so is the answer, which says that it was
+ * One request, `<prefix>.cluster.snapshot.<boot>.<namespace>.<actor>`, empty (names as on the wire); so is the answer, which says that it was
  * heard. It may reach one who is not the owner any more: he takes it all the same, for a snapshot is true whoever takes it, and of two the later
  * one is refused (../store/snapshot.h). Where nobody owns the shard now, or who does has no answer within DUE_ANSWER_NS (an owner counts as one
  * for some seconds after it died) or takes none, the node takes it itself. If the owner dies between its answer and the
@@ -17,7 +17,7 @@
 #include "../store/store.h"
 #include "cluster.h"
 
-#define DUE_ANSWER_NS (2000 * NS_PER_MS)
+#define DUE_ANSWER_NS (5 * NS_PER_SEC)
 
 struct due;
 

@@ -14,6 +14,7 @@
 #include "../store/js_api.h"
 #include "../store/js_options.h"
 #include "../store/js_sub.h"
+#include "../store/name.h"
 #include "../store/rpc.h"
 #include "../store/timer.h"
 #include "cluster_state.h"
@@ -283,6 +284,15 @@ nats_answer(void *arg, void *from, struct span body)
 	(void)natsConnection_Publish(rpc_connection(c->nats->rpc), from, body.p, (int)body.len);
 }
 
+/* This node must not lead, or take part. */
+static void
+note_deaf(struct cluster *c, enum post_kind kind)
+{
+	struct post p = { .kind = kind };
+
+	cluster_post(c, &p, (struct span){ NULL, 0 }, NULL);
+}
+
 static void
 nats_listen(void *arg, uint64_t term)
 {
@@ -310,8 +320,9 @@ nats_listen(void *arg, uint64_t term)
 		l->listening = fresh;
 		l->listens = true;
 	} else {
-		log_warn(c->lg, "cluster: this node leads, but cannot hear the others: %s", strerror(-err));
+		log_warn(c->lg, "cluster: this node cannot lead, for it cannot hear the others: %s", strerror(-err));
 		free(fresh);
+		note_deaf(c, POST_UNHEARD);
 	}
 	buf_free(&subject);
 }
@@ -348,13 +359,30 @@ on_reconnect(void *arg)
 	cluster_post(arg, &p, (struct span){ NULL, 0 }, NULL);
 }
 
+/* NATS does not let this node listen to that. */
+static void
+on_refused(void *arg, struct span subject)
+{
+	static const char *const needed[] = { ".cluster.news", ".cluster.beat." };
+	struct cluster *c = arg;
+	size_t len = strlen(c->nats->prefix);
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		size_t size = strlen(needed[i]);
+		if (subject.len < len + size || memcmp(subject.p, c->nats->prefix, len) != 0 || memcmp(subject.p + len, needed[i], size) != 0)
+			continue;
+		cluster_denied(c, "to listen to the others");
+		note_deaf(c, POST_DEAF);
+	}
+}
+
 /* Life */
 
 static int
 connect_to(struct cluster *c, const struct jetstream_options *nats, struct buf *why)
 {
 	struct link_nats *l = c->nats;
-	struct rpc_options rpc = { .on_reconnect = on_reconnect, .on_disconnect = NULL, .arg = c };
+	struct rpc_options rpc = { .on_reconnect = on_reconnect, .on_refused = on_refused, .arg = c };
 	struct buf news = { 0 };
 
 	int err = js_options_make(&rpc.nats, nats, why);
@@ -414,6 +442,19 @@ nats_close(struct cluster *c)
 	c->nats = NULL;
 }
 
+void
+cluster_subject(const struct cluster *c, const char *what, uint64_t boot, const char *ns, const char *actor, struct buf *out)
+{
+	buf_printf(out, "%s.cluster.%s.%016" PRIx64 ".", c->nats->prefix, what, boot);
+	if (ns == NULL) {
+		buf_puts(out, "*.*");
+		return;
+	}
+	name_encode(out, span_of(ns));
+	buf_putc(out, '.');
+	name_encode(out, span_of(actor));
+}
+
 natsConnection *
 cluster_nats(const struct cluster *c)
 {
@@ -447,6 +488,9 @@ cluster_disconnect(struct cluster *c)
 		return;
 	c->nats->closed = true;
 	rpc_close(c->nats->rpc);
+	/* What it took out of the requests under way before they were closed is answered then. */
+	timer_free(c->nats->timer);
+	c->nats->timer = NULL;
 }
 
 const struct link link_nats = {

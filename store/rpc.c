@@ -38,6 +38,7 @@ struct rpc {
 	size_t inbox_len;
 	void (*on_disconnect)(void *arg);
 	void (*on_reconnect)(void *arg);
+	void (*on_refused)(void *arg, struct span subject);
 	void *connection_arg;
 	atomic_bool connected;
 	atomic_uint_fast64_t reconnects;
@@ -338,12 +339,14 @@ on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closur
 	(void)sub;
 	natsConnection_GetLastError(nc, &text);
 	/* Who listens to what is refused to this user goes on without it. */
-	enum log_level level = text != NULL && strstr(text, "Violation for Subscription") != NULL ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR;
-	log_at(r->lg, level, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");
+	bool listens = text != NULL && strstr(text, "Violation for Subscription") != NULL;
+	log_at(r->lg, listens ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");
 	const char *quote = text != NULL ? strchr(text, '"') : NULL;
 	const char *end = quote != NULL ? strchr(quote + 1, '"') : NULL;
 	if (err != NATS_NOT_PERMITTED || end == NULL)
 		return;
+	if (listens && r->on_refused != NULL)
+		r->on_refused(r->connection_arg, (struct span){ quote + 1, (size_t)(end - quote - 1) });
 	uint64_t hash = XXH3_64bits(quote + 1, (size_t)(end - quote - 1));
 	fail_slots(r, slot_has_subject, &hash, -EACCES);
 }
@@ -473,6 +476,7 @@ rpc_new(struct rpc **out, const struct rpc_options *options, const struct clock 
 	r->timer = timer;
 	r->lg = lg;
 	r->on_disconnect = options->on_disconnect;
+	r->on_refused = options->on_refused;
 	r->on_reconnect = options->on_reconnect;
 	r->connection_arg = options->arg;
 	slots_init(&r->slots);

@@ -46,6 +46,8 @@ struct rpc_options {
 	void (*on_disconnect)(void *arg);
 	/* The same after there was one again. */
 	void (*on_reconnect)(void *arg);
+	/* The same when the server refuses a subscription. */
+	void (*on_refused)(void *arg, struct span subject);
 	void *arg;
 };
 

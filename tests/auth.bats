@@ -2,6 +2,7 @@
 # Logging in: NKey, credentials file, TLS with certificates on both sides. The keys in tests/auth are for this alone.
 
 load helper
+load nodes
 
 setup_file() {
 	return
@@ -75,6 +76,24 @@ teardown() {
 	# shellcheck disable=SC2016 # the dollar is NATS'
 	wait_for 20 grep -F 'WARN' "$M.log"
 	grep -F '$JS.EVENT.ADVISORY.STREAM' "$M.log"
+	mount_stop
+}
+
+# It has the lease to itself at first, and could lead those that it cannot hear.
+@test "a user who may not listen to the cluster mounts all the same, and leads nobody" {
+	NATS_CONF='authorization { users: [ { user: all, password: p }, { user: deaf, password: p, permissions: {
+		publish: ">", subscribe: { deny: ["aether.cluster.>"] } } } ] }' nats_start
+	mount_start --nats "nats://deaf:p@${NATS_URL#nats://}" -o "log=$M.log" --node-id deaf
+	wait_for 20 grep -F 'takes no part in the cluster: NATS refuses to listen' "$M.log"
+	mount_start -n other --nats "nats://all:p@${NATS_URL#nats://}" --node-id other
+	wait_for 20 settled other 1
+	assert_equal "$(cluster_of other leader)" other
+	mkdir "$N"
+	echo hello >>"$A"
+	assert_equal "$(cat "$D/other/t/.aether/actors/a$BATS_TEST_NUMBER/owner")" other
+	not node_is other deaf active
+	assert_equal "$(ls "$N/.aether/owned")" ''
+	mount_stop other
 	mount_stop
 }
 

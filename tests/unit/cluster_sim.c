@@ -139,6 +139,13 @@ io_write(void *arg, enum core_key key, uint64_t id, uint64_t revision, struct sp
 		fail(s, e, SIM_WRITTEN, GIVE_UP_NS);
 		return;
 	}
+	if (s->options.faults.value_max != 0 && value.len > s->options.faults.value_max) {
+		e.err = -EMSGSIZE;
+		e.kind = SIM_WRITTEN;
+		e.at_ns = s->now_ns;
+		queue_push(&s->queue, &e);
+		return;
+	}
 	count(s, SIM_WRITES, value.len);
 	e.at_ns = s->now_ns + delay(s);
 	if (happens(s, s->options.faults.late)) {

@@ -18,6 +18,7 @@ struct sim_faults {
 	unsigned unanswered; /* requests that are done, but the answer is lost */
 	unsigned late;      /* writes that are done up to SIM_LATE_NS later, and are not answered */
 	unsigned stale;     /* reads that get the value before, soon after a write */
+	size_t value_max;   /* writes of more bytes are refused at once; 0: none */
 	int64_t delay_min_ns, delay_max_ns; /* one way */
 };
 

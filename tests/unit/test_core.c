@@ -162,6 +162,24 @@ TEST(last_node_leaves)
 	sim_free(s);
 }
 
+TEST(leave_is_said_again)
+{
+	struct sim *s = sim_of(3, 8);
+	size_t gone = follower_of(s), leader = sim_leader(s);
+
+	sim_faults(s)->lost = 1000;
+	sim_leave(s, gone);
+	sim_run(s, 200 * NS_PER_MS);
+	CHECK(sim_core(s, gone) != NULL);
+	sim_faults(s)->lost = 0;
+	sim_run(s, 6 * NS_PER_SEC);
+	CHECK(sim_core(s, gone) == NULL);
+	CHECK_EQ_UINT(sim_told(s, leader, CORE_EVENT_LEFT, sim_id(s, gone)), 1);
+	CHECK_EQ_UINT(sim_told(s, leader, CORE_EVENT_FAILED, NULL), 0);
+	CHECK_SETTLED(s);
+	sim_free(s);
+}
+
 static void
 check_crash(bool of_leader, uint64_t seed)
 {
@@ -379,6 +397,52 @@ TEST(keys_are_deleted)
 		check_deleted(seed % 2 != 0, seed);
 }
 
+/* It was away, and what the keys say now looks later than what it knows. */
+TEST(keys_were_deleted_long_ago)
+{
+	struct sim *s = sim_of(4, 151);
+	size_t away;
+
+	sim_run(s, 20 * NS_PER_SEC);
+	sim_crash(s, sim_leader(s));
+	sim_run(s, 10 * NS_PER_SEC);
+	away = follower_of(s);
+	sim_cut(s, away, false);
+	sim_delete_keys(s, true);
+	sim_run(s, 300 * NS_PER_SEC);
+	sim_forgive(s);
+	sim_heal(s, away);
+	sim_run(s, 10 * NS_PER_SEC);
+	CHECK(sim_owned(s, away) > 0);
+	CHECK_SETTLED(s);
+	sim_free(s);
+}
+
+/* A view that no message can hold: who was there before goes on, and who comes waits. */
+TEST(view_is_too_large)
+{
+	struct sim *s = sim_of(3, 152);
+	struct buf value = { 0 };
+
+	view_encode(core_view(sim_core(s, 0)), &value);
+	sim_faults(s)->value_max = value.len + 50;
+	size_t more = sim_start(s, "one-more", 1);
+	uint64_t wakes = sim_wakes(s);
+	for (int i = 0; i < 100; i++) {
+		sim_run(s, 100 * NS_PER_MS);
+		CHECK(sim_is_whole(s));
+		CHECK(sim_owned(s, 0) > 0 && sim_owned(s, 1) > 0 && sim_owned(s, 2) > 0);
+	}
+	CHECK_EQ_UINT(sim_owned(s, more), 0);
+	CHECK(sim_wakes(s) - wakes < 4 * 10 * 20);
+	sim_leave(s, follower_of(s));
+	sim_run(s, 5 * NS_PER_SEC);
+	CHECK(sim_owned(s, more) > 0);
+	CHECK_SETTLED(s);
+	buf_free(&value);
+	sim_free(s);
+}
+
 /* Random schedules */
 
 static size_t
@@ -525,5 +589,6 @@ TEST(random_schedules)
 }
 
 TESTS(T(one_node_owns_all), T(first_node_owns_soon), T(second_node_joins), T(capacities), T(follower_leaves), T(leader_leaves),
-    T(last_node_leaves), T(follower_crashes), T(leader_crashes), T(map_survives_the_leader), T(pauses), T(id_is_taken),
-    T(id_is_taken_without_leader), T(restart_under_the_same_id), T(drains), T(partitions), T(keys_are_deleted), T(random_schedules))
+    T(last_node_leaves), T(leave_is_said_again), T(follower_crashes), T(leader_crashes), T(map_survives_the_leader), T(pauses), T(id_is_taken),
+    T(id_is_taken_without_leader), T(restart_under_the_same_id), T(drains), T(partitions), T(keys_are_deleted), T(keys_were_deleted_long_ago),
+    T(view_is_too_large), T(random_schedules))
