@@ -6,7 +6,7 @@
  * namespace that the kernel knows, which brings the changes. Which namespaces come and go is told by ../store/names.h.
  *
  * Who is told. inotify watches are the kernel's, and FUSE is not told of them. But who watches a directory has looked it up, and as long
- * as there is a watch the kernel does not forget the directory. So a namespace is followed from the last record that the answer to its
+ * as there is a watch the kernel does not forget what is watched: the directory, an actor in it, or its `owned`. So a namespace is followed from the last record that the answer to its
  * first lookup knew of, until the kernel forgets it; and nothing that happens after the watch was begun can be missed.
  *
  * What is not told: what this node has appended, made or removed itself for the kernel, which was told by the kernel then. A record

@@ -14,8 +14,7 @@
 
 #define SHARDS (64 * BRIDGE_OWNED_WORDS)
 
-/* How often an index that has no answer in its time is asked again, and how long after. */
-#define TELL_TRIES 3
+/* An index that has no answer in its time is asked again so long after. */
 #define TELL_PAUSE_NS (500 * NS_PER_MS)
 
 static bool
@@ -121,44 +120,65 @@ is_over(struct bridge *b)
 	return over;
 }
 
-/* False at the end. Where the index has no answer, as while servers elect a leader, it is asked again. */
-static bool
-next_actor(struct bridge *b, const char *ns, struct index *x, uint64_t *at, struct index_entry *e)
+/* The actors of a namespace whose ownership has changed, each with its NUL, and before it '+' or '-'. Nothing of that if it is not all of them. */
+static int
+changed_actors(struct bridge *b, const char *ns, const uint64_t *changed, const uint64_t *owned, struct buf *out)
 {
-	int got = index_next(x, at, e);
-
-	for (unsigned tries = 0; got == -ETIMEDOUT && tries < TELL_TRIES && pause_unless_over(b); tries++)
-		got = index_next(x, at, e);
-	if (got < 0 && got != -ENOENT)
-		log_warn(b->env->lg, "namespace %s: not all actors that this node owns now show in inotify: %s", ns, strerror(-got));
-	return got == 1;
-}
-
-/* Go through the actors of a namespace. */
-static void
-tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const uint64_t *owned)
-{
-	char place[POKER_NAMES_MAX];
 	struct index_entry e;
 	struct index *x;
 	uint64_t at = 0;
+	int got, err = index_get(b->env->store, ns, &x);
 
-	int err = put_place(place, ns) ? index_get(b->env->store, ns, &x) : -ENAMETOOLONG;
-	if (err != 0) {
-		if (err != -ENOENT)
-			log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: %s", ns, strerror(-err));
-		return;
-	}
-	while (next_actor(b, ns, x, &at, &e)) {
+	if (err != 0)
+		return err;
+	while ((got = index_next(x, &at, &e)) == 1) {
 		unsigned shard = b->env->options.cluster.shard_of(ns, e.name);
 		if (!has(changed, shard) || name_check_actor(span_of(e.name)) != 0)
 			continue;
-		lock_take(&b->lock);
-		note_locked(b, place, e.name, has(owned, shard));
-		lock_give(&b->lock);
+		buf_putc(out, has(owned, shard) ? '+' : '-');
+		buf_put(out, e.name, strlen(e.name) + 1);
 	}
+	/* What was made while it lagged is not in it yet. */
+	if (got == 0 && !index_is_live(x))
+		got = -EAGAIN;
 	index_put(x);
+	return got < 0 ? got : out->failed ? -ENOMEM : 0;
+}
+
+/* False: it has to be done again, for there is no answer just now, as while servers elect a leader. */
+static bool
+tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const uint64_t *owned)
+{
+	char place[POKER_NAMES_MAX];
+	struct buf actors = { 0 };
+
+	int err = put_place(place, ns) ? changed_actors(b, ns, changed, owned, &actors) : -ENAMETOOLONG;
+	lock_take(&b->lock);
+	bool known = bridge_find_locked(b, ns) != NULL;
+	for (size_t at = 0; known && err == 0 && at < actors.len; at += strlen(actors.p + at) + 1)
+		note_locked(b, place, actors.p + at + 1, actors.p[at] == '+');
+	lock_give(&b->lock);
+	buf_free(&actors);
 	bridge_wake(b);
+	if (err == -EACCES || err == -ENAMETOOLONG)
+		log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: %s", ns, strerror(-err));
+	return !known || err == 0 || err == -ENOENT || err == -EACCES || err == -ENAMETOOLONG;
+}
+
+/* The same for several, until all of them are told. */
+static void
+tell_all(struct bridge *b, struct buf *names, const uint64_t *changed, const uint64_t *owned)
+{
+	while (names->len > 0 && !names->failed) {
+		struct buf again = { 0 };
+		for (size_t at = 0; at < names->len && !is_over(b); at += strlen(names->p + at) + 1)
+			if (!tell_namespace(b, names->p + at, changed, owned))
+				buf_put(&again, names->p + at, strlen(names->p + at) + 1);
+		buf_free(names);
+		*names = again;
+		if (names->len > 0 && !pause_unless_over(b))
+			return;
+	}
 }
 
 /* Runs on the worker's thread. */
@@ -180,14 +200,13 @@ tell(void *arg)
 			buf_put(&names, k->ns, strlen(k->ns) + 1);
 	}
 	lock_give(&b->lock);
-	for (size_t at = 0; !names.failed && at < names.len && !is_over(b); at += strlen(names.p + at) + 1)
-		tell_namespace(b, names.p + at, changed, owned);
+	tell_all(b, &names, changed, owned);
 	buf_free(&names);
 }
 
 void
 bridge_owned_changed(struct bridge *b)
 {
-	if (b->worker != NULL && !atomic_exchange(&b->owned_due, true))
-		(void)timer_at(b->worker, 0, tell, b);
+	if (b->worker != NULL && !atomic_exchange(&b->owned_due, true) && timer_at(b->worker, 0, tell, b) != 0)
+		atomic_store(&b->owned_due, false);
 }

@@ -298,10 +298,8 @@ node_remove(struct node_table *t, struct node *parent, const char *name)
 }
 
 bool
-node_count_lookups(struct node_table *t, struct node *n, int64_t change)
+node_count_lookups(struct node_table *t, struct node *ns, int64_t change)
 {
-	struct node *ns = n->kind == NODE_ACTOR ? n->parent : n;
-
 	lock_take(&t->lock);
 	bool counts = !ns->removed;
 	if (counts)

@@ -45,7 +45,7 @@ struct node {
 		_Atomic uint64_t told;
 		/* NODE_CONTROL: of a numbered entry, set once it is known to exist; owned (entries.c). */
 		_Atomic(struct entry *) entry;
-		/* NODE_NAMESPACE: the kernel's lookups of it and of its actors, guarded by the table's lock. */
+		/* NODE_NAMESPACE: the kernel's lookups of it, its actors and its `owned`, guarded by the table's lock. */
 		uint64_t lookups;
 	};
 	_Atomic bool made; /* set last; whoever gets the node from the kernel reads it first */
@@ -87,10 +87,10 @@ void node_put(struct node_table *t, struct node *n, uint64_t count);
 uint64_t node_remove(struct node_table *t, struct node *parent, const char *name);
 
 /*
- * Count lookups of a namespace or of an actor in it by the kernel, or its forgetting of them: a file that is watched keeps itself, and not
- * its directory. False: the namespace was removed, and nobody counts.
+ * Count lookups of a namespace, or of what is in it, by the kernel, or its forgetting of them: what is watched keeps itself, and not
+ * the directories above. False: the namespace was removed, and nobody counts.
  */
-bool node_count_lookups(struct node_table *t, struct node *n, int64_t change);
+bool node_count_lookups(struct node_table *t, struct node *ns, int64_t change);
 
 /* That node if it is there, counted once more; else NULL. */
 struct node *node_find(struct node_table *t, const struct node *parent, const char *name);

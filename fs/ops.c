@@ -40,29 +40,39 @@ fill_entry(const struct fs_env *env, const struct node *n, const struct attr *a,
 		.entry_timeout = a->entry_valid_s };
 }
 
-/* The namespace that is known as long as the kernel knows that node. */
+static bool
+is_owned(const struct node *n)
+{
+	return n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_OWNED;
+}
+
+/* The namespace that is known as long as the kernel knows that node: a watch holds nothing but what is watched. */
 static struct node *
 namespace_of(struct node *n)
 {
-	return n->kind == NODE_NAMESPACE ? n : n->kind == NODE_ACTOR ? n->parent : NULL;
+	if (n->kind == NODE_NAMESPACE)
+		return n;
+	return n->kind == NODE_ACTOR ? n->parent : is_owned(n) ? n->parent->parent : NULL;
 }
 
-/* The kernel is about to be told of a node for a user. */
+/* The kernel is about to be told of a node. */
 static void
-count_lookup(const struct fs_env *env, struct node *n)
+count_lookup(fuse_req_t req, struct node *n)
 {
-	const struct node *ns = namespace_of(n);
+	const struct fs_env *env = ops_env(req);
+	struct node *ns = namespace_of(n);
 
-	if (ns != NULL && node_count_lookups(env->nodes, n, 1))
-		bridge_known(env->bridge, ns->name, true);
-	if (n->kind == NODE_CONTROL && control_kind(n->control) == CONTROL_OWNED)
-		bridge_owned_known(env->bridge, node_namespace(n));
+	if (ns != NULL && node_count_lookups(env->nodes, ns, 1))
+		bridge_known(env->bridge, ns->name, !bridge_is_helper(env->bridge, fuse_req_ctx(req)->pid));
+	if (ns != NULL && is_owned(n))
+		bridge_owned_known(env->bridge, ns->name);
 }
 
 /* What the kernel is told of a node that it shall know by name; on failure the count is given back. */
 static int
-describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
+describe(fuse_req_t req, struct node *n, struct fuse_entry_param *e)
 {
+	const struct fs_env *env = ops_env(req);
 	struct attr a;
 	int err = attr_get(env, n, &a);
 
@@ -70,7 +80,7 @@ describe(const struct fs_env *env, struct node *n, struct fuse_entry_param *e)
 		node_put(env->nodes, n, 1);
 		return err;
 	}
-	count_lookup(env, n);
+	count_lookup(req, n);
 	fill_entry(env, n, &a, e);
 	return 0;
 }
@@ -81,7 +91,7 @@ forget_node(struct fs_env *env, struct node *n, uint64_t count)
 {
 	struct node *ns = namespace_of(n);
 
-	if (ns != NULL && node_count_lookups(env->nodes, n, -(int64_t)count) && bridge_forgotten(env->bridge, ns->name, count))
+	if (ns != NULL && node_count_lookups(env->nodes, ns, -(int64_t)count) && bridge_forgotten(env->bridge, ns->name, count))
 		notify_forgotten(env->notify, ns);
 	node_put(env->nodes, n, count);
 }
@@ -108,7 +118,7 @@ lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int err = tree_lookup(ops_env(req), ops_node(req, parent), name, &n);
 
 	if (err == 0)
-		err = describe(ops_env(req), n, &e);
+		err = describe(req, n, &e);
 	reply_entry(req, err, &e);
 }
 
@@ -173,7 +183,7 @@ mknod_actor(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, de
 	if (err == -EEXIST)
 		node_put(env->nodes, n, 1);
 	if (err == 0)
-		err = describe(env, n, &e);
+		err = describe(req, n, &e);
 	reply_entry(req, err, &e);
 }
 
@@ -190,7 +200,7 @@ mkdir_namespace(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	int err = tree_mkdir(ops_env(req), ops_node(req, parent), name, &attr, &n);
 
 	if (err == 0)
-		err = describe(ops_env(req), n, &e);
+		err = describe(req, n, &e);
 	reply_entry(req, err, &e);
 }
 
@@ -213,8 +223,9 @@ unlink_actor(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* Make the actor and open it, or open it after all if it is there already. */
 static int
 create_and_open(
-    struct fs_env *env, struct node *dir, const char *name, int flags, struct fuse_entry_param *e, struct file **f)
+    fuse_req_t req, struct node *dir, const char *name, int flags, struct fuse_entry_param *e, struct file **f)
 {
+	struct fs_env *env = ops_env(req);
 	struct node *n;
 	int err = tree_create(env, dir, name, &n);
 	bool existed = err == -EEXIST;
@@ -228,7 +239,7 @@ create_and_open(
 		return err;
 	}
 	bridge_made_here(env->bridge, dir->name, name, existed);
-	err = describe(env, n, e);
+	err = describe(req, n, e);
 	if (err != 0)
 		file_free(*f);
 	return err;
@@ -244,7 +255,7 @@ create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct 
 	(void)mode; /* an actor's mode is its namespace's */
 	if (ops_bridge_create(req, parent, name, fi))
 		return;
-	int err = create_and_open(env, ops_node(req, parent), name, fi->flags, &e, &f);
+	int err = create_and_open(req, ops_node(req, parent), name, fi->flags, &e, &f);
 	if (err != 0) {
 		ops_reply_error(req, err);
 		return;
@@ -310,9 +321,10 @@ fill(fuse_req_t req, struct dir *d, uint64_t position, struct listing *l)
 
 /* Tell of an actor's node along with its name. If that does not work out, the kernel will ask for it when it needs it. */
 static void
-fill_actor(struct fs_env *env, struct node *ns, struct index *x, const struct ns_info *info, const char *name,
+fill_actor(fuse_req_t req, struct node *ns, struct index *x, const struct ns_info *info, const char *name,
     struct fuse_entry_param *p, struct buf *nodes)
 {
+	const struct fs_env *env = ops_env(req);
 	struct node *n;
 	struct attr a;
 
@@ -322,7 +334,7 @@ fill_actor(struct fs_env *env, struct node *ns, struct index *x, const struct ns
 	if (err == 0)
 		buf_put(nodes, &n, sizeof(n));
 	if (err == 0 && !nodes->failed) {
-		count_lookup(env, n);
+		count_lookup(req, n);
 		fill_entry(env, n, &a, p);
 	} else {
 		node_put(env->nodes, n, 1);
@@ -346,7 +358,7 @@ fill_plus(fuse_req_t req, struct node *n, struct dir *d, uint64_t position, stru
 		if (fuse_add_direntry_plus(req, NULL, 0, e.name, NULL, 0) > l->size - l->used)
 			break;
 		if (tell && e.actor && !l->nodes.failed)
-			fill_actor(env, n, x, &info, e.name, &p, &l->nodes);
+			fill_actor(req, n, x, &info, e.name, &p, &l->nodes);
 		l->used += fuse_add_direntry_plus(
 		    req, l->out + l->used, l->size - l->used, e.name, &p, (off_t)e.next);
 	}

@@ -27,8 +27,10 @@ is_owned(const struct node *n)
 static void
 give_back(struct fs_env *env, struct node *n)
 {
-	if (n->kind != NODE_CONTROL && node_count_lookups(env->nodes, n, -1))
-		bridge_forgotten(env->bridge, n->kind == NODE_NAMESPACE ? n->name : n->parent->name, 1);
+	struct node *ns = n->kind == NODE_NAMESPACE ? n : n->parent;
+
+	if (n->kind != NODE_CONTROL && node_count_lookups(env->nodes, ns, -1))
+		bridge_forgotten(env->bridge, ns->name, 1);
 	node_put(env->nodes, n, 1);
 }
 
@@ -55,8 +57,9 @@ describe(struct fs_env *env, struct node *parent, const char *name, const struct
 		.attr = a.st,
 		.attr_timeout = a.valid_s,
 		.entry_timeout = a.entry_valid_s };
-	if (kind != NODE_CONTROL && node_count_lookups(env->nodes, n, 1))
-		bridge_known(env->bridge, kind == NODE_NAMESPACE ? n->name : parent->name, false);
+	struct node *ns = kind == NODE_NAMESPACE ? n : parent;
+	if (kind != NODE_CONTROL && node_count_lookups(env->nodes, ns, 1))
+		bridge_known(env->bridge, ns->name, false);
 	return 0;
 }
 
