@@ -34,6 +34,7 @@ struct known {
 	bool ended;            /* the follow has seen the namespace go */
 	uint64_t told;         /* names of its actors that were told since it was last seen in use */
 	int64_t unused_ns;     /* by then it will not have been used for long enough to be worth a try (struct trial) */
+	unsigned vain;         /* how often that was tried in vain */
 	char ns[];
 };
 

@@ -9,9 +9,11 @@
 #define PAUSE_MIN_NS (10 * NS_PER_MS)
 #define PAUSE_MAX_NS (10 * NS_PER_SEC)
 
-/* So many names must have been told of a namespace that nobody uses before it is tried whether that is so, and again later. */
+/* So many names must have been told of a namespace that nobody uses before it is tried whether that is so. In vain: again
+ * so long after, and twice as long each time. */
 #define TRIAL_TOLD 64
-#define TRIAL_AGAIN_NS (60 * NS_PER_SEC)
+#define TRIAL_AGAIN_NS (3 * NS_PER_SEC)
+#define TRIAL_DOUBLINGS 4
 /* How long the kernel may take to forget. */
 #define TRIAL_PAUSE_NS (5 * NS_PER_MS)
 
@@ -104,7 +106,9 @@ look(struct bridge *b)
 		t->id = 0;
 		if (k != NULL) {
 			k->told = 0;
-			k->unused_ns = bridge_now(b) + TRIAL_AGAIN_NS;
+			/* Perhaps the kernel took longer to forget it. */
+			k->unused_ns = bridge_now(b) + (TRIAL_AGAIN_NS << k->vain);
+			k->vain += k->vain < TRIAL_DOUBLINGS;
 		}
 	}
 	if (t->state == TRIAL_DUE && !any_order(b))
