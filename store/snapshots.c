@@ -7,6 +7,10 @@
 #include "state.h"
 #include "timer.h"
 
+/* Who has heard that one is due is the only one: while the store has no answer he tries again, so often. */
+#define TRIES 10
+#define AGAIN_NS (2 * NS_PER_SEC)
+
 struct snapshots {
 	struct store *store;
 	uint64_t every;
@@ -25,6 +29,7 @@ struct due {
 	struct table_link link;
 	struct snapshots *owner;
 	bool waits;         /* for the thread */
+	unsigned tries;     /* how often in a row the store had no answer */
 	uint64_t not_below; /* it was too large with so many events: not before there are twice as many */
 	const char *actor;  /* behind ns */
 	char ns[];
@@ -110,11 +115,15 @@ take(void *arg)
 		err = take_one(sn, d->ns, d->actor, not_below, &large);
 	if (err == -EMSGSIZE)
 		log_warn(sn->store->lg, "%s/%s: its state is larger than a message may be: it is read without a snapshot", d->ns, d->actor);
-	else if (err != 0)
+	bool away = (err == -ETIMEDOUT || err == -ENOTCONN) && d->tries < TRIES;
+	if (err != 0 && err != -EMSGSIZE && !away)
 		log_warn(sn->store->lg, "%s/%s: no snapshot was taken: %s", d->ns, d->actor, strerror(-err));
 	lock_take(&sn->lock);
+	d->tries = away ? d->tries + 1 : 0;
 	if (large > 0)
 		d->not_below = 2 * large;
+	if (away && !d->waits && !atomic_load(&sn->ending))
+		d->waits = timer_at(sn->thread, clock_mono(sn->store->clock) + AGAIN_NS, take, d) == 0;
 	bool done = !d->waits && d->not_below == 0;
 	if (done)
 		table_remove(&sn->actors, &d->link);
