@@ -259,6 +259,7 @@ appended() {
 	read_feed full "$M/full/.aether/events"
 	echo one >>"$D/other/full/a"
 	echo two >>"$D/other/full/b"
+	wait_for 30 has_lines 2 full # what is erased before it was read is gone
 	rm "$D/other/full/b"
 	rmdir "$D/other/full"
 	wait_for 30 ended full

@@ -110,7 +110,7 @@ proxy() {
 	live_watch_only "$D/mnt" "$D/mnt/$NS"
 	proxy KILL
 	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
-	insist 'OK|EEXIST' mkdir "$D/other/$NS"
+	wait_for 60 mkdir "$D/other/$NS" # once the node knows that it is gone
 	insist OK append "$D/other/$NS/new" $'1\n'
 	proxy_start
 	wait_for 90 live_seen DELETE,ISDIR "$NS"

@@ -84,7 +84,7 @@ teardown_file() {
 	insist OK stat "$D/mnt/$NS"
 	live_watch_only "$D/mnt"
 	ask "\$JS.API.STREAM.DELETE.aether-$NS" | jq -e .success
-	insist 'OK|EEXIST' mkdir "$D/other/$NS"
+	wait_for 60 mkdir "$D/other/$NS" # once the node knows that it is gone
 	wait_for 90 live_seen CREATE,ISDIR "$NS"
 	live_teardown
 	live_watch_only "$D/mnt/$NS"

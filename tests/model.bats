@@ -92,7 +92,8 @@ refused_because() {
 
 @test "a request without a mount is kept to it as well" {
 	shop
-	wait_for 30 assert_errno EINVAL append "$OTHER/order-1" $'a text\n'
+	# Of another actor: before it is kept to, it stores.
+	wait_for 30 assert_errno EINVAL append "$OTHER/order-0" $'a text\n'
 	assert_equal "$(ask "aether.append.$NS.order-1" 'a text' | jq -r .code)" EINVAL
 	assert_equal "$(ask "aether.append.$NS.order-1" "$(placed)" | jq -r .version)" 1
 }

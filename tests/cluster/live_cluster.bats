@@ -37,6 +37,10 @@ leader() {
 	ask '$JS.API.STREAM.INFO.aether-t' | jq -re '.cluster.leader | ltrimstr("s")'
 }
 
+led() {
+	leader >"$D/leader" && [[ -s $D/leader ]]
+}
+
 # Another leads than that one.
 led_by_other() {
 	local now
@@ -58,7 +62,8 @@ step_down() {
 	live_write
 	for _ in 1 2 3; do
 		live_more 10
-		old="$(leader)"
+		wait_for 60 led
+		old="$(<"$D/leader")"
 		wait_for 30 step_down
 		wait_for 60 led_by_other "$old"
 	done
@@ -71,7 +76,8 @@ step_down() {
 	live_write
 	for _ in 1 2; do
 		live_more 10
-		old="$(leader)"
+		wait_for 60 led
+		old="$(<"$D/leader")"
 		server_kill "$old"
 		ask_other_than "$old"
 		wait_for 60 led_by_other "$old"

@@ -91,7 +91,8 @@ more() {
 	done
 	more 50 60
 	for _ in 1 2 3; do
-		old="$(leader)"
+		wait_for 60 led
+		old="$(<"$D/leader")"
 		server_kill "$old"
 		# Within 10 seconds; the rest is for an election that a busy machine drags out.
 		start=${EPOCHREALTIME/./}
