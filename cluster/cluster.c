@@ -313,13 +313,13 @@ cluster_free(struct cluster *c)
 	if (c == NULL)
 		return;
 	cluster_stop(c);
+	core_free(c->core); /* which may still have to stop listening */
 	c->link->close(c);
 	for (struct post *p = c->first, *next; p != NULL; p = next) {
 		next = p->next;
 		free(p);
 	}
 	view_put(c->shown.view);
-	core_free(c->core);
 	pthread_cond_destroy(&c->wake);
 	pthread_cond_destroy(&c->moved);
 	lock_destroy(&c->lock);

@@ -168,11 +168,12 @@ unreadable(const struct core *c)
 	return v;
 }
 
-/* There is a view with that number, which the leader of that term knows; 0: it knows none yet. */
+/* There is a view with that number, which the leader of that term knows; 0: it knows none yet. The number falls again where it was of a view that
+ * could not be published. */
 static void
 want_view(struct core *c, uint64_t term, uint64_t number)
 {
-	if (number == 0 || (term == c->wanted_term && number <= c->view_wanted))
+	if (number == 0)
 		return;
 	c->wanted_term = term;
 	c->view_wanted = number;
@@ -360,7 +361,7 @@ core_on_answer(struct core *c, uint64_t id, int err, struct span body, int64_t n
 		c->lease_wanted = true;
 		if (c->standing == STANDING_TAKEN)
 			core_set_standing(c, STANDING_OUTSIDE);
-		if (err == -EHOSTUNREACH || err == -EACCES)
+		if (err == -EHOSTUNREACH || err == -EACCES || err == -ENOTCONN)
 			c->is_heard = c->was_heard;
 		c->beat_ns = now_ns + retry_ns(err) / 2 + core_random(c, retry_ns(err) / 2);
 		return;
@@ -443,7 +444,8 @@ core_on_reconnect(struct core *c, int64_t now_ns)
 	c->lease_ns = c->view_ns = now_ns;
 	c->beat_id = 0;
 	c->beat_ns = now_ns;
-	c->barred_ns = 0;
+	if (c->barred_ns != 0)
+		c->barred_ns = now_ns;
 }
 
 void
@@ -453,6 +455,7 @@ core_bar(struct core *c, bool deaf, int64_t now_ns)
 		c->barred_ns = INT64_MAX;
 	else if (c->barred_ns < now_ns + CORE_DENIED_NS)
 		c->barred_ns = now_ns + CORE_DENIED_NS;
+	election_resign(&c->election, now_ns);
 	leader_end(c);
 	if (!deaf)
 		return;
@@ -492,7 +495,11 @@ elect(struct core *c, int64_t now_ns)
 	uint64_t term;
 
 	note_former(c);
-	if (is_kept_out(c) || now_ns < c->barred_ns)
+	if (c->barred_ns != 0 && now_ns >= c->barred_ns && !c->leaving) {
+		c->barred_ns = 0;
+		election_stand(&c->election);
+	}
+	if (is_kept_out(c))
 		return;
 	if (election_step(&c->election, now_ns, &w)) {
 		lease_encode(&w.lease, &value);
@@ -540,8 +547,7 @@ sooner(int64_t *due_ns, int64_t at_ns)
 int64_t
 core_due(const struct core *c, int64_t now_ns)
 {
-	bool barred = now_ns < c->barred_ns;
-	int64_t due_ns = is_kept_out(c) ? INT64_MAX : barred ? c->barred_ns : election_due(&c->election, now_ns);
+	int64_t due_ns = is_kept_out(c) ? INT64_MAX : election_due(&c->election, now_ns);
 	bool is_led = election_term(&c->election) != 0 && election_leader(&c->election)[0] != '\0';
 
 	if (c->leader.term != 0)
@@ -558,6 +564,8 @@ core_due(const struct core *c, int64_t now_ns)
 		sooner(&due_ns, core_holds_until(c));
 	if (c->leaving)
 		sooner(&due_ns, leave_until(c));
+	else if (c->barred_ns != 0)
+		sooner(&due_ns, c->barred_ns);
 	if (c->told_leader && c->leader.term == 0)
 		sooner(&due_ns, c->election.seen_ns + ELECTION_LEASE_NS);
 	return due_ns;

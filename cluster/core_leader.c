@@ -120,6 +120,7 @@ leader_begin(struct core *c, uint64_t term, int64_t now_ns)
 
 	l->term = term;
 	l->number = 0;
+	l->room = CORE_NODES_MAX;
 	l->former = c->former;
 	l->former_ns = c->former_ns;
 	c->former = (struct lease){ .node = "" };
@@ -459,6 +460,23 @@ leader_on_view(struct core *c, int err, int64_t now_ns)
 	l->dirty_ns = now_ns;
 }
 
+/* What was to be written is larger than a message may be, and was not even sent: it goes on with those who were there before. */
+static void
+turn_away(struct core *c, int64_t now_ns)
+{
+	struct leader *l = &c->leader;
+
+	view_put(l->writing);
+	l->writing = NULL;
+	l->number = l->former_number;
+	l->room = c->view->count;
+	for (size_t i = l->count; i-- > 0;)
+		if (view_find(c->view, l->members[i].node.id) == RING_NONE)
+			drop(l, i);
+	touch(c, now_ns);
+	l->dirty_ns = now_ns + CORE_BEAT_NS;
+}
+
 void
 leader_on_written(struct core *c, uint64_t id, int err, uint64_t revision, int64_t now_ns)
 {
@@ -468,12 +486,7 @@ leader_on_written(struct core *c, uint64_t id, int err, uint64_t revision, int64
 	if (l->term == 0 || v == NULL || id != l->write_id)
 		return;
 	if (err == -EMSGSIZE) {
-		/* It was not even sent. All goes on as by the view before, until there are fewer nodes. */
-		view_put(l->writing);
-		l->writing = NULL;
-		l->number = l->former_number;
-		touch(c, now_ns);
-		l->dirty_ns = now_ns + CORE_BEAT_NS;
+		turn_away(c, now_ns);
 		return;
 	}
 	if (err != 0) {
@@ -551,7 +564,7 @@ leader_on_beat(struct core *c, void *from, const struct beat *b, int64_t now_ns)
 		return;
 	}
 	bool returns = m == NULL || m->node.state == NODE_FAILED;
-	if (m == NULL && l->count >= CORE_NODES_MAX) {
+	if (m == NULL && l->count >= l->room) {
 		answer(c, from, &a);
 		return;
 	}
@@ -610,7 +623,7 @@ hear_self(struct core *c, int64_t now_ns)
 		return;
 	}
 	bool returns = m == NULL || m->node.state == NODE_FAILED;
-	if (m == NULL)
+	if (m == NULL && l->count < l->room)
 		m = add(l, &self, at);
 	if (m == NULL)
 		return;

@@ -21,6 +21,7 @@ struct leader {
 	int64_t read_ns; /* not to be read before */
 	struct member *members; /* in the order of ids */
 	size_t count, cap;
+	size_t room;            /* so many at most: more were too many for a message */
 	uint64_t number;        /* of the last view that was sent to be written, whatever became of that; 0: none in this term */
 	uint64_t former_number; /* the same before that */
 	struct lease former;    /* the leader before, and when it was heard last; no node: not known */
@@ -59,7 +60,7 @@ struct core {
 	int64_t leave_ns;  /* since when */
 	uint64_t leave_id; /* heartbeats from this one on say so */
 
-	int64_t barred_ns; /* it does not take the lease before, nor leads; INT64_MAX: it takes no part */
+	int64_t barred_ns; /* it does not take the lease before, nor leads; INT64_MAX: it takes no part; 0: it may */
 
 	/* Reads. */
 	bool lease_wanted, lease_asked;

@@ -362,6 +362,12 @@ election_resign(struct election *e, int64_t now_ns)
 		move(e, ELECTION_RESIGNING);
 }
 
+void
+election_stand(struct election *e)
+{
+	e->quits = false;
+}
+
 uint64_t
 election_term(const struct election *e)
 {

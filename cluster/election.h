@@ -17,7 +17,7 @@
  *   LEADING    -> FOLLOWING   another's lease was seen, the lease was not renewed in time, or a renewal was refused (unless
  *                             what was seen meanwhile is the leader's own renewal: then that one came before)
  *              -> RESIGNING   asked to
- *   RESIGNING  -> FOLLOWING   the vacant lease was written, or could not be; it takes the lease no more after election_resign
+ *   RESIGNING  -> FOLLOWING   the vacant lease was written, or could not be; it takes the lease no more after election_resign, until election_stand
  *
  * Whatever the state, election_reset leads to FOLLOWING.
  *
@@ -119,8 +119,9 @@ int64_t election_due(const struct election *e, int64_t now_ns);
 /* May this node act as the leader at this moment? *term is its term then. */
 bool election_leads(struct election *e, int64_t now_ns, uint64_t *term);
 
-/* Give the lease up, and take none any more. election_step has the write, if there is one. */
+/* Give the lease up, and take none any more, until election_stand. election_step has the write, if there is one. */
 void election_resign(struct election *e, int64_t now_ns);
+void election_stand(struct election *e);
 
 /* The term of the lease that was seen last, 0: none; and its holder, empty if it is vacant or none is known. */
 uint64_t election_term(const struct election *e);

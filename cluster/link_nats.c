@@ -43,6 +43,7 @@ struct link_nats {
 	struct js_sub news;
 	struct listening *listening; /* the thread's; the first is the one that listens, if listens */
 	bool listens;
+	bool told_large; /* that a view is larger than a message may be; whoever ends a write's */
 };
 
 /* A request under way. */
@@ -197,6 +198,14 @@ nats_read(void *arg, enum core_key key)
 }
 
 static void
+tell_large(struct cluster *c, bool large)
+{
+	if (large && !c->nats->told_large)
+		log_error(c->lg, "the map of the cluster is larger than NATS lets a message be: nodes that come are not taken in");
+	c->nats->told_large = large;
+}
+
+static void
 on_written(void *arg, int err, natsMsg *reply)
 {
 	struct call *call = arg;
@@ -208,6 +217,8 @@ on_written(void *arg, int err, natsMsg *reply)
 	}
 	if (err == -EACCES)
 		cluster_denied(call->cluster, "to write the cluster's bucket");
+	if (call->post.key == CORE_VIEW)
+		tell_large(call->cluster, err == -EMSGSIZE);
 	if (err == 0 && !js_api_plain_ack(reply, &call->post.revision)) {
 		err = js_api_parse(call->cluster->lg, reply, &ack);
 		call->post.revision = err == 0 ? js_number(ack, "seq", 0) : 0;

@@ -334,10 +334,13 @@ static void
 on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
 {
 	struct rpc *r = closure;
-	const char *text = NULL;
+	natsStatus last = NATS_OK;
+	/* Of this thread, which is told one after the other; the connection's may be of the next already. */
+	const char *text = nats_GetLastError(&last);
 
 	(void)sub;
-	natsConnection_GetLastError(nc, &text);
+	if (text == NULL || last != err)
+		natsConnection_GetLastError(nc, &text);
 	/* Who listens to what is refused to this user goes on without it. */
 	bool listens = text != NULL && strstr(text, "Violation for Subscription") != NULL;
 	log_at(r->lg, listens ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "NATS: %s: %s", natsStatus_GetText(err), text != NULL ? text : "");

@@ -149,6 +149,30 @@ before_timeout() {
 	mount_stop leaving
 }
 
+# Which of the mounts leads the cluster.
+leads() {
+	local m
+	for m in mnt patient leaving; do
+		[[ $(cat "$D/$m/.aether/cluster/leader") != "$(cat "$D/$m/.aether/cluster/self")" ]] || echo "$m"
+	done
+}
+
+# It still leads by its own clock, and has others to tell.
+@test "unmounting the cluster's leader works without NATS" {
+	local leader
+	mount_start -n leaving --nats "$NATS_URL" -o "timeout=$TIMEOUT"
+	wait_for 30 eval '[[ $(leads | wc -w) == 1 ]]'
+	leader="$(leads)"
+	nats_kill
+	mount_stop "$leader"
+	[[ $leader == leaving ]] || mount_stop leaving
+	nats_start
+	case "$leader" in
+	mnt) mount_start --nats "$NATS_URL" -o "timeout=$TIMEOUT" ;;
+	patient) mount_start -n patient --nats "$NATS_URL" -o "timeout=$PATIENCE" ;;
+	esac
+}
+
 # Writers with ids of their own, some that retry and some that do not; the server is killed and started again and again.
 @test "kill -9 of the server under load: what was acknowledged is there once, nothing is there twice" {
 	for w in 1 2 3; do

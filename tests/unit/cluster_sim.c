@@ -142,7 +142,7 @@ io_write(void *arg, enum core_key key, uint64_t id, uint64_t revision, struct sp
 	if (s->options.faults.value_max != 0 && value.len > s->options.faults.value_max) {
 		e.err = -EMSGSIZE;
 		e.kind = SIM_WRITTEN;
-		e.at_ns = s->now_ns;
+		e.at_ns = s->now_ns + delay(s);
 		queue_push(&s->queue, &e);
 		return;
 	}

@@ -435,11 +435,57 @@ TEST(view_is_too_large)
 	}
 	CHECK_EQ_UINT(sim_owned(s, more), 0);
 	CHECK(sim_wakes(s) - wakes < 4 * 10 * 20);
-	sim_leave(s, follower_of(s));
+	size_t failed = follower_of(s);
+	sim_crash(s, failed);
+	CHECK(sim_run_until(s, sim_is_whole, NS_PER_MS, TWO_LEASES_NS + CORE_BEAT_NS) >= 0);
+	CHECK_EQ_UINT(sim_owned(s, more), 0);
+	sim_run(s, CORE_FORGET_NS);
 	sim_run(s, 5 * NS_PER_SEC);
 	CHECK(sim_owned(s, more) > 0);
 	CHECK_SETTLED(s);
 	buf_free(&value);
+	sim_free(s);
+}
+
+/* It may not write, as NATS says: another leads, whom it follows; when there is no other it tries again. */
+TEST(barred_from_leading)
+{
+	struct sim *s = sim_of(3, 153);
+	size_t barred = sim_leader(s);
+
+	core_bar(sim_core(s, barred), false, sim_local_ns(s, barred));
+	sim_run(s, 5 * NS_PER_SEC);
+	size_t leader = sim_leader(s);
+	CHECK(leader != barred && leader != SIZE_MAX);
+	CHECK(sim_owned(s, barred) > 0);
+	CHECK_SETTLED(s);
+	for (size_t i = 0; i < 3; i++)
+		if (i != barred)
+			sim_leave(s, i);
+	sim_run(s, 5 * NS_PER_SEC);
+	CHECK_EQ_UINT(sim_leader(s), SIZE_MAX);
+	sim_run(s, CORE_DENIED_NS);
+	CHECK_EQ_UINT(sim_leader(s), barred);
+	CHECK_EQ_UINT(sim_owned(s, barred), SHARDS);
+	sim_free(s);
+}
+
+/* It may not listen: it takes no part, until it has another connection. */
+TEST(deaf)
+{
+	struct sim *s = sim_of(3, 154);
+	size_t deaf = sim_leader(s);
+
+	core_bar(sim_core(s, deaf), true, sim_local_ns(s, deaf));
+	sim_run(s, CORE_DENIED_NS + 10 * NS_PER_SEC);
+	CHECK(sim_leader(s) != deaf && sim_leader(s) != SIZE_MAX);
+	CHECK_EQ_UINT(sim_owned(s, deaf), 0);
+	CHECK(sim_is_whole(s));
+	sim_cut(s, deaf, true);
+	sim_heal(s, deaf); /* it is told of a new connection */
+	sim_run(s, 6 * NS_PER_SEC);
+	CHECK(sim_owned(s, deaf) > 0);
+	CHECK_SETTLED(s);
 	sim_free(s);
 }
 
@@ -591,4 +637,4 @@ TEST(random_schedules)
 TESTS(T(one_node_owns_all), T(first_node_owns_soon), T(second_node_joins), T(capacities), T(follower_leaves), T(leader_leaves),
     T(last_node_leaves), T(leave_is_said_again), T(follower_crashes), T(leader_crashes), T(map_survives_the_leader), T(pauses), T(id_is_taken),
     T(id_is_taken_without_leader), T(restart_under_the_same_id), T(drains), T(partitions), T(keys_are_deleted), T(keys_were_deleted_long_ago),
-    T(view_is_too_large), T(random_schedules))
+    T(view_is_too_large), T(barred_from_leading), T(deaf), T(random_schedules))
