@@ -344,7 +344,6 @@ bridge_new(struct bridge **out, struct fs_env *env)
 	pokes_init(&b->pokes);
 	lock_init(&b->lock, LOCK_BRIDGE);
 	lock_cond_init(&b->held_over);
-	lock_cond_init(&b->owned_wake);
 	*out = b;
 	return 0;
 }
@@ -391,7 +390,6 @@ bridge_stop(struct bridge *b)
 	b->names = NULL;
 	lock_take(&b->lock);
 	b->owned_over = true;
-	pthread_cond_broadcast(&b->owned_wake);
 	lock_give(&b->lock);
 	timer_free(b->worker);
 	b->worker = NULL;
@@ -412,11 +410,11 @@ bridge_free(struct bridge *b)
 	if (b == NULL)
 		return;
 	helper_reap(&b->helper);
+	bridge_owned_end(b);
 	pokes_free(&b->pokes);
 	table_free(&b->known);
 	close(b->wake_fd);
 	pthread_cond_destroy(&b->held_over);
-	pthread_cond_destroy(&b->owned_wake);
 	lock_destroy(&b->lock);
 	free(b);
 }

@@ -15,7 +15,9 @@
 #define SHARDS (64 * BRIDGE_OWNED_WORDS)
 
 /* An index that has no answer in its time is asked again so long after. */
-#define TELL_PAUSE_NS (500 * NS_PER_MS)
+#define TELL_PAUSE_NS (1 * NS_PER_SEC)
+/* So many names are noted without letting others take the lock. */
+#define NOTE_AT_ONCE 256
 
 static bool
 put_place(char place[POKER_NAMES_MAX], const char *ns)
@@ -97,20 +99,6 @@ has(const uint64_t words[BRIDGE_OWNED_WORDS], unsigned shard)
 	return shard < SHARDS && (words[shard / 64] >> shard % 64 & 1) != 0;
 }
 
-/* False: the worker is to come to an end. */
-static bool
-pause_unless_over(struct bridge *b)
-{
-	int64_t until_ns = bridge_now(b) + TELL_PAUSE_NS;
-
-	lock_take(&b->lock);
-	while (!b->owned_over && lock_wait_until(&b->lock, &b->owned_wake, until_ns))
-		;
-	bool go = !b->owned_over;
-	lock_give(&b->lock);
-	return go;
-}
-
 static bool
 is_over(struct bridge *b)
 {
@@ -145,6 +133,23 @@ changed_actors(struct bridge *b, const char *ns, const uint64_t *changed, const 
 	return got < 0 ? got : out->failed ? -ENOMEM : 0;
 }
 
+/* Note them, with the lock in between, for there may be many, and users wait for it. */
+static bool
+note_all(struct bridge *b, const char *ns, const char *place, const struct buf *actors)
+{
+	bool known = true;
+
+	for (size_t at = 0; known && at < actors->len;) {
+		lock_take(&b->lock);
+		known = bridge_find_locked(b, ns) != NULL;
+		for (int i = 0; known && i < NOTE_AT_ONCE && at < actors->len; i++, at += strlen(actors->p + at) + 1)
+			note_locked(b, place, actors->p + at + 1, actors->p[at] == '+');
+		lock_give(&b->lock);
+	}
+	bridge_wake(b);
+	return known;
+}
+
 /* False: it has to be done again, for there is no answer just now, as while servers elect a leader. */
 static bool
 tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const uint64_t *owned)
@@ -153,46 +158,49 @@ tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const 
 	struct buf actors = { 0 };
 
 	int err = put_place(place, ns) ? changed_actors(b, ns, changed, owned, &actors) : -ENAMETOOLONG;
-	lock_take(&b->lock);
-	bool known = bridge_find_locked(b, ns) != NULL;
-	for (size_t at = 0; known && err == 0 && at < actors.len; at += strlen(actors.p + at) + 1)
-		note_locked(b, place, actors.p + at + 1, actors.p[at] == '+');
-	lock_give(&b->lock);
+	bool known = err != 0 || note_all(b, ns, place, &actors);
 	buf_free(&actors);
-	bridge_wake(b);
 	if (err == -EACCES || err == -ENAMETOOLONG)
 		log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: %s", ns, strerror(-err));
 	return !known || err == 0 || err == -ENOENT || err == -EACCES || err == -ENAMETOOLONG;
 }
 
-/* The same for several, until all of them are told. */
-static void
-tell_all(struct bridge *b, struct buf *names, const uint64_t *changed, const uint64_t *owned)
+static struct owed **
+find_owed(struct bridge *b, const char *ns)
 {
-	while (names->len > 0 && !names->failed) {
-		struct buf again = { 0 };
-		for (size_t at = 0; at < names->len && !is_over(b); at += strlen(names->p + at) + 1)
-			if (!tell_namespace(b, names->p + at, changed, owned))
-				buf_put(&again, names->p + at, strlen(names->p + at) + 1);
-		buf_free(names);
-		*names = again;
-		if (names->len > 0 && !pause_unless_over(b))
-			return;
-	}
+	struct owed **at = &b->owed;
+
+	while (*at != NULL && strcmp((*at)->ns, ns) != 0)
+		at = &(*at)->next;
+	return at;
 }
 
-/* Runs on the worker's thread. */
+/* That namespace is to be told of what has changed. What has changed back meanwhile is not. */
 static void
-tell(void *arg)
+owe(struct bridge *b, const char *ns, const uint64_t changed[BRIDGE_OWNED_WORDS])
 {
-	struct bridge *b = arg;
-	uint64_t changed[BRIDGE_OWNED_WORDS], owned[BRIDGE_OWNED_WORDS];
+	struct owed **at = find_owed(b, ns);
+	size_t size = strlen(ns) + 1;
+
+	if (*at == NULL) {
+		struct owed *o = calloc(1, sizeof(*o) + size);
+		if (o == NULL) {
+			log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: no memory", ns);
+			return;
+		}
+		memcpy(o->ns, ns, size);
+		*at = o;
+	}
+	for (unsigned i = 0; i < BRIDGE_OWNED_WORDS; i++)
+		(*at)->changed[i] ^= changed[i];
+}
+
+static void
+owe_all(struct bridge *b, const uint64_t changed[BRIDGE_OWNED_WORDS])
+{
 	struct buf names = { 0 };
 	struct table_link *link = NULL;
 
-	atomic_store(&b->owned_due, false);
-	if (is_over(b) || !compare(b, changed, owned))
-		return;
 	lock_take(&b->lock);
 	while ((link = table_next(&b->known, link)) != NULL) {
 		const struct known *k = container_of(link, struct known, link);
@@ -200,8 +208,45 @@ tell(void *arg)
 			buf_put(&names, k->ns, strlen(k->ns) + 1);
 	}
 	lock_give(&b->lock);
-	tell_all(b, &names, changed, owned);
+	for (size_t at = 0; !names.failed && at < names.len; at += strlen(names.p + at) + 1)
+		owe(b, names.p + at, changed);
 	buf_free(&names);
+}
+
+static void tell_again(void *arg);
+
+/* Runs on the worker's thread. */
+static void
+tell(void *arg)
+{
+	struct bridge *b = arg;
+	uint64_t changed[BRIDGE_OWNED_WORDS], owned[BRIDGE_OWNED_WORDS];
+
+	atomic_store(&b->owned_due, false);
+	if (is_over(b))
+		return;
+	if (compare(b, changed, owned))
+		owe_all(b, changed);
+	for (struct owed **at = &b->owed; *at != NULL && !is_over(b);) {
+		struct owed *o = *at;
+		if (tell_namespace(b, o->ns, o->changed, owned)) {
+			*at = o->next;
+			free(o);
+		} else {
+			at = &o->next;
+		}
+	}
+	if (b->owed != NULL && !b->owed_again)
+		b->owed_again = timer_at(b->worker, bridge_now(b) + TELL_PAUSE_NS, tell_again, b) == 0;
+}
+
+static void
+tell_again(void *arg)
+{
+	struct bridge *b = arg;
+
+	b->owed_again = false;
+	tell(b);
 }
 
 void
@@ -209,4 +254,14 @@ bridge_owned_changed(struct bridge *b)
 {
 	if (b->worker != NULL && !atomic_exchange(&b->owned_due, true) && timer_at(b->worker, 0, tell, b) != 0)
 		atomic_store(&b->owned_due, false);
+}
+
+void
+bridge_owned_end(struct bridge *b)
+{
+	while (b->owed != NULL) {
+		struct owed *o = b->owed;
+		b->owed = o->next;
+		free(o);
+	}
 }

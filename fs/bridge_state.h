@@ -64,6 +64,13 @@ struct order {
 	struct poke *poke;
 };
 
+/* What a namespace is still to be told: that these shards have come or gone. */
+struct owed {
+	struct owed *next;
+	uint64_t changed[BRIDGE_OWNED_WORDS];
+	char ns[];
+};
+
 struct bridge {
 	struct fs_env *env;
 	struct names_listener *names;
@@ -83,6 +90,8 @@ struct bridge {
 
 	struct timer *worker; /* goes through the actors of namespaces when shards change hands */
 	uint64_t owned[BRIDGE_OWNED_WORDS]; /* the worker's: which shards are owned, as was told last */
+	struct owed *owed; /* the worker's: namespaces that have not been told of all of it */
+	bool owed_again;   /* the worker's: it will look at them again */
 	atomic_bool owned_due;
 
 	struct lock lock;
@@ -97,7 +106,6 @@ struct bridge {
 	bool holding; /* the thread is going over them: none may be freed */
 	pthread_cond_t held_over;
 	bool owned_over; /* the worker is to come to an end */
-	pthread_cond_t owned_wake;
 };
 
 static inline int64_t
@@ -115,6 +123,8 @@ void bridge_used_locked(struct known *k);
 /* A record has made or erased that actor. With no lock held. */
 void bridge_owned_record(struct bridge *b, const char *ns, const char *actor, bool made);
 /* As pokes_forget, of the namespace's links. */
+/* After the worker has ended. */
+void bridge_owned_end(struct bridge *b);
 void bridge_owned_forget_locked(struct bridge *b, const char *ns);
 
 /* Wake the thread. */
