@@ -134,7 +134,7 @@ changed_actors(struct bridge *b, const char *ns, const uint64_t *changed, const 
 }
 
 /* Note them, with the lock in between, for there may be many, and users wait for it. */
-static bool
+static void
 note_all(struct bridge *b, const char *ns, const char *place, const struct buf *actors)
 {
 	bool known = true;
@@ -147,7 +147,6 @@ note_all(struct bridge *b, const char *ns, const char *place, const struct buf *
 		lock_give(&b->lock);
 	}
 	bridge_wake(b);
-	return known;
 }
 
 /* False: it has to be done again, for there is no answer just now, as while servers elect a leader. */
@@ -157,12 +156,18 @@ tell_namespace(struct bridge *b, const char *ns, const uint64_t *changed, const 
 	char place[POKER_NAMES_MAX];
 	struct buf actors = { 0 };
 
+	lock_take(&b->lock);
+	bool known = bridge_find_locked(b, ns) != NULL;
+	lock_give(&b->lock);
+	if (!known)
+		return true;
 	int err = put_place(place, ns) ? changed_actors(b, ns, changed, owned, &actors) : -ENAMETOOLONG;
-	bool known = err != 0 || note_all(b, ns, place, &actors);
+	if (err == 0)
+		note_all(b, ns, place, &actors);
 	buf_free(&actors);
 	if (err == -EACCES || err == -ENAMETOOLONG)
 		log_warn(b->env->lg, "namespace %s: that this node owns other actors will not show in inotify: %s", ns, strerror(-err));
-	return !known || err == 0 || err == -ENOENT || err == -EACCES || err == -ENAMETOOLONG;
+	return err == 0 || err == -ENOENT || err == -EACCES || err == -ENAMETOOLONG;
 }
 
 static struct owed **
@@ -175,7 +180,7 @@ find_owed(struct bridge *b, const char *ns)
 	return at;
 }
 
-/* That namespace is to be told of what has changed. What has changed back meanwhile is not. */
+/* That namespace is to be told how it is by now with the shards that have changed, be it as it was: who looked meanwhile saw otherwise. */
 static void
 owe(struct bridge *b, const char *ns, const uint64_t changed[BRIDGE_OWNED_WORDS])
 {
@@ -192,7 +197,7 @@ owe(struct bridge *b, const char *ns, const uint64_t changed[BRIDGE_OWNED_WORDS]
 		*at = o;
 	}
 	for (unsigned i = 0; i < BRIDGE_OWNED_WORDS; i++)
-		(*at)->changed[i] ^= changed[i];
+		(*at)->changed[i] |= changed[i];
 }
 
 static void

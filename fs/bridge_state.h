@@ -89,7 +89,7 @@ struct bridge {
 	struct helper helper;
 
 	struct timer *worker; /* goes through the actors of namespaces when shards change hands */
-	uint64_t owned[BRIDGE_OWNED_WORDS]; /* the worker's: which shards are owned, as was told last */
+	uint64_t owned[BRIDGE_OWNED_WORDS]; /* the worker's: which shards are owned, as was seen last */
 	struct owed *owed; /* the worker's: namespaces that have not been told of all of it */
 	bool owed_again;   /* the worker's: it will look at them again */
 	atomic_bool owned_due;
@@ -123,9 +123,9 @@ void bridge_used_locked(struct known *k);
 /* A record has made or erased that actor. With no lock held. */
 void bridge_owned_record(struct bridge *b, const char *ns, const char *actor, bool made);
 /* As pokes_forget, of the namespace's links. */
-/* After the worker has ended. */
-void bridge_owned_end(struct bridge *b);
 void bridge_owned_forget_locked(struct bridge *b, const char *ns);
+/* Forget what is still to be told. After the worker has ended. */
+void bridge_owned_end(struct bridge *b);
 
 /* Wake the thread. */
 void bridge_wake(const struct bridge *b);

@@ -74,7 +74,6 @@ reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *e)
 		give_back(env, node_of(env->nodes, e->ino));
 }
 
-/* What is being done with a name of a directory; names elsewhere are no business of the process. */
 /* What is being done with a link of a namespace's `owned`. */
 static enum poke_step
 step_of_link(const struct fs_env *env, const struct node *dir, const char *name)
@@ -90,6 +89,7 @@ step_of_link(const struct fs_env *env, const struct node *dir, const char *name)
 	return step;
 }
 
+/* What is being done with a name of a directory; names elsewhere are no business of the process. */
 static int
 step_of(struct fs_env *env, const struct node *parent, const char *name, enum poke_step *step, struct head *head)
 {
