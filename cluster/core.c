@@ -484,6 +484,9 @@ note_former(struct core *c)
 		c->former_ns = c->election.seen_ns;
 	} else if (lease->node[0] == '\0' && lease->term != c->former.term) {
 		c->former = (struct lease){ .node = "" };
+	} else if (lease->node[0] == '\0') {
+		/* It gave the lease up, and may own shards since a renewal that was not seen. */
+		c->former_ns = c->election.seen_ns;
 	}
 }
 

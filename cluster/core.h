@@ -16,7 +16,7 @@
  *     Whatever else it does not know.
  *
  * The leader, for each other node:
- *   - takes it in when it is heard for the first time, under an id that no other node that was heard in the last CORE_FAIL_NS has; so it does with
+ *   - takes it in, if the view still fits into a message, when it is heard for the first time, under an id that no other node that was heard in the last CORE_FAIL_NS has; so it does with
  *     itself, and may lead without being a member;
  *   - takes it for failed when it was not heard for CORE_FAIL_NS; that time begins anew for all with each leader, except for the leader before, which
  *     has failed CORE_FORMER_NS after it was seen to renew its lease for the last time;
@@ -55,7 +55,7 @@
 #define CORE_RETRY_NS (250 * NS_PER_MS)
 /* Until what NATS does not let this node do is tried again. */
 #define CORE_DENIED_NS (30 * NS_PER_SEC)
-/* More nodes than this are not taken in: the view must fit into a message. */
+/* More nodes than this are not taken in, or fewer where the view would not fit into a message. */
 #define CORE_NODES_MAX 4096
 /* How long a node that leaves waits for the leader to know; as long as a leader may be about to answer; and until it is told once more. */
 #define CORE_LEAVE_NS (1000 * NS_PER_MS)
@@ -111,7 +111,7 @@ struct core;
 
 /* 0 or -ENOMEM. */
 int core_new(struct core **out, const struct core_options *options);
-/* NULL is fine. */
+/* Listens no more, if it leads. NULL is fine. */
 void core_free(struct core *c);
 
 /* The answers. For reads: 0 with the value and its revision, -ENOENT (there is none), or anything else: not known. For writes as election_answer. */
@@ -126,7 +126,7 @@ void core_on_news(struct core *c, struct span body, int64_t now_ns);
 /* The connection is there again: what was told meanwhile is lost. */
 void core_on_reconnect(struct core *c, int64_t now_ns);
 
-/* This node may not write, or cannot listen just now: it does not lead for CORE_DENIED_NS, or until there is another connection. deaf: NATS does
+/* This node may not write, or read the view, or cannot listen just now: it gives the lease up and does not lead for CORE_DENIED_NS, or until there is another connection. deaf: NATS does
  * not let it listen; then it takes no part at all until there is. */
 void core_bar(struct core *c, bool deaf, int64_t now_ns);
 

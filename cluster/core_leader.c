@@ -3,69 +3,6 @@
 
 #include "core_state.h"
 
-/* Members */
-
-static struct member *
-find(const struct leader *l, const char *id, size_t *at)
-{
-	size_t low = 0, high = l->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(l->members[middle].node.id, id);
-		if (order == 0) {
-			*at = middle;
-			return &l->members[middle];
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*at = low;
-	return NULL;
-}
-
-/* Owns a copy of the id. NULL for want of memory. */
-static struct member *
-add(struct leader *l, const struct view_node *node, size_t at)
-{
-	char *id = strdup(node->id);
-
-	if (id != NULL && l->count == l->cap) {
-		size_t cap = l->cap > 0 ? 2 * l->cap : 16;
-		struct member *more = realloc(l->members, cap * sizeof(*more));
-		if (more != NULL) {
-			l->members = more;
-			l->cap = cap;
-		}
-	}
-	if (id == NULL || l->count == l->cap) {
-		free(id);
-		return NULL;
-	}
-	memmove(&l->members[at + 1], &l->members[at], (l->count - at) * sizeof(*l->members));
-	l->count++;
-	l->members[at] = (struct member){ .node = *node };
-	l->members[at].node.id = id;
-	return &l->members[at];
-}
-
-static void
-drop(struct leader *l, size_t at)
-{
-	free(l->members[at].node.id);
-	l->count--;
-	memmove(&l->members[at], &l->members[at + 1], (l->count - at) * sizeof(*l->members));
-}
-
-static void
-drop_all(struct leader *l)
-{
-	while (l->count > 0)
-		drop(l, l->count - 1);
-}
-
 static void
 set_state(const struct core *c, struct member *m, enum node_state state)
 {
@@ -144,7 +81,7 @@ leader_end(struct core *c)
 	l->reading = false;
 	view_put(l->writing);
 	l->writing = NULL;
-	drop_all(l);
+	member_drop_all(l);
 	c->options.io->listen(c->options.arg, 0);
 }
 
@@ -155,9 +92,9 @@ take_over(struct core *c, int64_t now_ns)
 	struct leader *l = &c->leader;
 	const struct view *v = c->view;
 
-	drop_all(l);
+	member_drop_all(l);
 	for (size_t i = 0; i < v->count; i++) {
-		struct member *m = add(l, &v->nodes[i], i);
+		struct member *m = member_add(l, &v->nodes[i], i);
 		if (m == NULL)
 			return -ENOMEM;
 		bool former = strcmp(m->node.id, l->former.node) == 0 && m->node.boot == l->former.boot;
@@ -216,7 +153,7 @@ member_indexes(const struct leader *l, const struct view *v)
 	size_t index;
 
 	for (size_t i = 0; at != NULL && i < v->count; i++) {
-		const struct member *m = find(l, v->nodes[i].id, &index);
+		const struct member *m = member_find(l, v->nodes[i].id, &index);
 		bool there = m != NULL && m->node.boot == v->nodes[i].boot && m->node.state != NODE_FAILED;
 		at[i] = there ? (uint32_t)index : RING_NONE;
 	}
@@ -405,7 +342,7 @@ has_finished_handover(const struct core *c)
 		if (v->next[s] == RING_NONE)
 			continue;
 		left--;
-		const struct member *m = find(l, v->nodes[v->owner[s]].id, &index);
+		const struct member *m = member_find(l, v->nodes[v->owner[s]].id, &index);
 		if (m == NULL || has_let_go(l, m, v))
 			return true;
 	}
@@ -460,21 +397,40 @@ leader_on_view(struct core *c, int err, int64_t now_ns)
 	l->dirty_ns = now_ns;
 }
 
-/* What was to be written is larger than a message may be, and was not even sent: it goes on with those who were there before. */
+/* Drop at most so many members: those that are not in the view, or all that have failed and own nothing any more. */
+static size_t
+drop_some(struct core *c, bool failed, size_t most)
+{
+	struct leader *l = &c->leader;
+	size_t dropped = 0;
+
+	for (size_t i = l->count; i-- > 0 && dropped < most;) {
+		const struct view_node *n = &l->members[i].node;
+		if (failed ? n->state != NODE_FAILED : view_find(c->view, n->id) != RING_NONE)
+			continue;
+		member_drop(l, i);
+		dropped++;
+	}
+	return dropped;
+}
+
+/* What was to be written is larger than a message may be, and was not even sent: with half as many newcomers it may do. */
 static void
 turn_away(struct core *c, int64_t now_ns)
 {
 	struct leader *l = &c->leader;
+	size_t come = 0;
 
 	view_put(l->writing);
 	l->writing = NULL;
 	l->number = l->former_number;
-	l->room = c->view->count;
-	for (size_t i = l->count; i-- > 0;)
-		if (view_find(c->view, l->members[i].node.id) == RING_NONE)
-			drop(l, i);
+	for (size_t i = 0; i < l->count; i++)
+		come += view_find(c->view, l->members[i].node.id) == RING_NONE;
+	size_t dropped = drop_some(c, come == 0, come > 0 ? (come + 1) / 2 : SIZE_MAX);
+	l->room = l->count;
+	l->room_ns = now_ns + CORE_DENIED_NS;
 	touch(c, now_ns);
-	l->dirty_ns = now_ns + CORE_BEAT_NS;
+	l->dirty_ns = dropped > 0 ? now_ns : now_ns + CORE_BEAT_NS;
 }
 
 void
@@ -545,7 +501,7 @@ leader_on_beat(struct core *c, void *from, const struct beat *b, int64_t now_ns)
 		answer(c, from, &a);
 		return;
 	}
-	struct member *m = find(l, b->node.id, &at);
+	struct member *m = member_find(l, b->node.id, &at);
 	if (m != NULL && m->node.boot != b->node.boot && m->node.state != NODE_FAILED) {
 		/* The other is there, or will be found to have failed. */
 		a.standing = STANDING_TAKEN;
@@ -556,7 +512,7 @@ leader_on_beat(struct core *c, void *from, const struct beat *b, int64_t now_ns)
 	}
 	if (b->leaves) {
 		if (m != NULL) {
-			drop(l, at);
+			member_drop(l, at);
 			touch(c, now_ns);
 		}
 		a.standing = STANDING_MEMBER;
@@ -569,7 +525,7 @@ leader_on_beat(struct core *c, void *from, const struct beat *b, int64_t now_ns)
 		return;
 	}
 	if (m == NULL)
-		m = add(l, &b->node, at);
+		m = member_add(l, &b->node, at);
 	if (m == NULL)
 		return;
 	if (returns)
@@ -604,11 +560,11 @@ hear_self(struct core *c, int64_t now_ns)
 	struct view_node self;
 	size_t at;
 
-	struct member *m = find(l, c->options.self.id, &at);
+	struct member *m = member_find(l, c->options.self.id, &at);
 	core_put_self(c, &self);
 	if (c->leaving) {
 		if (m != NULL && m->node.boot == self.boot) {
-			drop(l, at);
+			member_drop(l, at);
 			touch(c, now_ns);
 			l->dirty_ns = now_ns;
 		} else if (!l->dirty && l->writing == NULL && !c->left) {
@@ -624,7 +580,7 @@ hear_self(struct core *c, int64_t now_ns)
 	}
 	bool returns = m == NULL || m->node.state == NODE_FAILED;
 	if (m == NULL && l->count < l->room)
-		m = add(l, &self, at);
+		m = member_add(l, &self, at);
 	if (m == NULL)
 		return;
 	if (returns)
@@ -650,7 +606,7 @@ look_for_failed(struct core *c, int64_t now_ns)
 			m->heard_ns = now_ns;
 			touch(c, now_ns);
 		} else if (m->node.state == NODE_FAILED && now_ns >= m->heard_ns + CORE_FORGET_NS) {
-			drop(l, i);
+			member_drop(l, i);
 			touch(c, now_ns);
 		}
 	}
@@ -663,6 +619,8 @@ leader_step(struct core *c, int64_t now_ns)
 
 	if (!l->begun)
 		return;
+	if (now_ns >= l->room_ns)
+		l->room = CORE_NODES_MAX;
 	hear_self(c, now_ns);
 	look_for_failed(c, now_ns);
 	if (!l->dirty && l->writing == NULL && has_finished_handover(c))

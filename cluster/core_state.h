@@ -1,4 +1,4 @@
-/* The body of the core, for the two files that make it up: core.c (every node's part) and core_leader.c. Nobody else includes this. */
+/* The body of the core, for the files that make it up: core.c (every node's part), core_leader.c and core_members.c. Nobody else includes this. */
 #ifndef AETHER_CLUSTER_CORE_STATE_H
 #define AETHER_CLUSTER_CORE_STATE_H
 
@@ -21,7 +21,8 @@ struct leader {
 	int64_t read_ns; /* not to be read before */
 	struct member *members; /* in the order of ids */
 	size_t count, cap;
-	size_t room;            /* so many at most: more were too many for a message */
+	size_t room;            /* so many at most: more were too many for a message, */
+	int64_t room_ns;        /* and are until then, when it is tried again */
 	uint64_t number;        /* of the last view that was sent to be written, whatever became of that; 0: none in this term */
 	uint64_t former_number; /* the same before that */
 	struct lease former;    /* the leader before, and when it was heard last; no node: not known */
@@ -83,6 +84,12 @@ void core_set_standing(struct core *c, enum standing standing);
 /* Go by that view, which is taken, if it is later than the one before. */
 void core_take_view(struct core *c, struct view *v, int64_t now_ns);
 void core_put_self(const struct core *c, struct view_node *n);
+
+/* core_members.c: the one of that id, or NULL and where it would be; a new one there, with a copy of the id, NULL for want of memory. */
+struct member *member_find(const struct leader *l, const char *id, size_t *at);
+struct member *member_add(struct leader *l, const struct view_node *node, size_t at);
+void member_drop(struct leader *l, size_t at);
+void member_drop_all(struct leader *l);
 
 /* core_leader.c */
 void leader_begin(struct core *c, uint64_t term, int64_t now_ns);

@@ -4,8 +4,8 @@
  * One request, `<prefix>.cluster.snapshot.<boot>.<namespace>.<actor>`, empty (names as on the wire); so is the answer, which says that it was
  * heard. It may reach one who is not the owner any more: he takes it all the same, for a snapshot is true whoever takes it, and of two the later
  * one is refused (../store/snapshot.h). Where nobody owns the shard now, or who does has no answer within DUE_ANSWER_NS (an owner counts as one
- * for some seconds after it died) or takes none, the node takes it itself. If the owner dies between its answer and the
- * snapshot, that is made up for by the next one that is due.
+ * for some seconds after it died) or takes none, the node takes it itself. If the owner ends between its answer and the
+ * snapshot, or the store has no answer for long, that is made up for by the next one that is due.
  *
  * Owns the subscription and the store's struct snapshots. Any thread.
  */

@@ -70,7 +70,7 @@ struct election {
 	uint64_t boot;
 	enum election_state state;
 	bool known;         /* what the lease is was seen, see invariant 4 */
-	bool quits;         /* it takes the lease no more */
+	bool quits;         /* it takes the lease no more, until election_stand */
 	bool had;           /* there was a lease once: if it is gone, somebody may lead by it still */
 	uint64_t revision;  /* of the lease as seen last, 0: there is none */
 	struct lease lease; /* that one; its term is filled in */

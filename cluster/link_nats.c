@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ struct link_nats {
 	struct js_sub news;
 	struct listening *listening; /* the thread's; the first is the one that listens, if listens */
 	bool listens;
-	bool told_large; /* that a view is larger than a message may be; whoever ends a write's */
+	atomic_bool told_large; /* that a view is larger than a message may be */
 };
 
 /* A request under way. */
@@ -198,11 +199,12 @@ nats_read(void *arg, enum core_key key)
 }
 
 static void
-tell_large(struct cluster *c, bool large)
+tell_large(struct cluster *c, int err)
 {
-	if (large && !c->nats->told_large)
+	if (err == 0)
+		atomic_store(&c->nats->told_large, false);
+	else if (err == -EMSGSIZE && !atomic_exchange(&c->nats->told_large, true))
 		log_error(c->lg, "the map of the cluster is larger than NATS lets a message be: nodes that come are not taken in");
-	c->nats->told_large = large;
 }
 
 static void
@@ -218,7 +220,7 @@ on_written(void *arg, int err, natsMsg *reply)
 	if (err == -EACCES)
 		cluster_denied(call->cluster, "to write the cluster's bucket");
 	if (call->post.key == CORE_VIEW)
-		tell_large(call->cluster, err == -EMSGSIZE);
+		tell_large(call->cluster, err);
 	if (err == 0 && !js_api_plain_ack(reply, &call->post.revision)) {
 		err = js_api_parse(call->cluster->lg, reply, &ack);
 		call->post.revision = err == 0 ? js_number(ack, "seq", 0) : 0;

@@ -447,6 +447,45 @@ TEST(view_is_too_large)
 	sim_free(s);
 }
 
+static size_t
+owners(const struct sim *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sim_count(s); i++)
+		n += sim_core(s, i) != NULL && sim_owned(s, i) > 0;
+	return n;
+}
+
+/* More come at once than there is room for: some are taken in, and others when there is room again. */
+TEST(too_many_come)
+{
+	struct sim *s = sim_of(2, 155);
+	struct buf value = { 0 };
+	char id[ID_ROOM];
+
+	view_encode(core_view(sim_core(s, 0)), &value);
+	sim_faults(s)->value_max = 3 * value.len;
+	for (int i = 0; i < 30; i++) {
+		snprintf(id, sizeof(id), "more-%d", i);
+		sim_start(s, id, 1);
+	}
+	sim_run(s, 5 * NS_PER_SEC);
+	size_t taken = owners(s);
+	CHECK(taken > 2 && taken < 32);
+	for (int i = 0; i < 600; i++) {
+		sim_run(s, 100 * NS_PER_MS);
+		CHECK(owners(s) >= taken);
+	}
+	CHECK(sim_is_whole(s));
+	sim_faults(s)->value_max = 0;
+	sim_run(s, CORE_DENIED_NS + 5 * NS_PER_SEC);
+	CHECK_EQ_UINT(owners(s), 32);
+	CHECK_SETTLED(s);
+	buf_free(&value);
+	sim_free(s);
+}
+
 /* It may not write, as NATS says: another leads, whom it follows; when there is no other it tries again. */
 TEST(barred_from_leading)
 {
@@ -637,4 +676,4 @@ TEST(random_schedules)
 TESTS(T(one_node_owns_all), T(first_node_owns_soon), T(second_node_joins), T(capacities), T(follower_leaves), T(leader_leaves),
     T(last_node_leaves), T(leave_is_said_again), T(follower_crashes), T(leader_crashes), T(map_survives_the_leader), T(pauses), T(id_is_taken),
     T(id_is_taken_without_leader), T(restart_under_the_same_id), T(drains), T(partitions), T(keys_are_deleted), T(keys_were_deleted_long_ago),
-    T(view_is_too_large), T(barred_from_leading), T(deaf), T(random_schedules))
+    T(view_is_too_large), T(too_many_come), T(barred_from_leading), T(deaf), T(random_schedules))
