@@ -389,6 +389,22 @@ core_on_answer(struct core *c, uint64_t id, int err, struct span body, int64_t n
 		changed(c);
 }
 
+/* Nothing that others say would be heard. */
+static bool
+is_deaf(const struct core *c)
+{
+	return c->barred_ns == INT64_MAX;
+}
+
+/* Is one to be sent at some time? Who leads hears itself; who leaves says so again before there is an answer. */
+static bool
+beats(const struct core *c)
+{
+	bool is_led = election_term(&c->election) != 0 && election_leader(&c->election)[0] != '\0';
+
+	return c->leader.term == 0 && is_led && !is_deaf(c) && !c->left && (c->beat_id == 0 || c->leaving);
+}
+
 static void
 beat(struct core *c, int64_t now_ns)
 {
@@ -396,7 +412,7 @@ beat(struct core *c, int64_t now_ns)
 	struct beat b = { .applied = c->view->number, .leaves = c->leaving };
 	struct buf body = { 0 };
 
-	if (c->leader.term != 0 || c->barred_ns == INT64_MAX || (c->beat_id != 0 && !c->leaving) || term == 0 || election_leader(&c->election)[0] == '\0' || now_ns < c->beat_ns || c->left)
+	if (!beats(c) || now_ns < c->beat_ns)
 		return;
 	core_put_self(c, &b.node);
 	beat_encode(&b, &body);
@@ -551,11 +567,10 @@ int64_t
 core_due(const struct core *c, int64_t now_ns)
 {
 	int64_t due_ns = is_kept_out(c) ? INT64_MAX : election_due(&c->election, now_ns);
-	bool is_led = election_term(&c->election) != 0 && election_leader(&c->election)[0] != '\0';
 
 	if (c->leader.term != 0)
 		sooner(&due_ns, leader_due(c));
-	else if (is_led && (c->beat_id == 0 || c->leaving) && !c->left && c->barred_ns != INT64_MAX)
+	else if (beats(c))
 		sooner(&due_ns, c->beat_ns);
 	if (c->lease_wanted && !c->lease_asked)
 		sooner(&due_ns, c->lease_ns);

@@ -509,6 +509,24 @@ TEST(barred_from_leading)
 	sim_free(s);
 }
 
+/* It gives the lease up and is cut off: who leads then may not have seen its last renewal, since which it owns. */
+TEST(barred_and_cut_off)
+{
+	for (uint64_t i = 0; i < 400; i++) {
+		struct sim *s = sim_of(3, 200 + i);
+		const char *violation = "";
+		size_t barred = sim_leader(s);
+		sim_run(s, (int64_t)(i % 100) * 10 * NS_PER_MS);
+		core_bar(sim_core(s, barred), false, sim_local_ns(s, barred));
+		sim_run(s, (int64_t)(5 + i / 100 * 150) * NS_PER_MS);
+		sim_cut(s, barred, false);
+		sim_run(s, 8 * NS_PER_SEC);
+		if (sim_violations(s, &violation) != 0)
+			(void)CHECK_FAIL("safe", __FILE__, __LINE__, ": seed %" PRIu64 ": %s", 200 + i, violation);
+		sim_free(s);
+	}
+}
+
 /* It may not listen: it takes no part, until it has another connection. */
 TEST(deaf)
 {
@@ -676,4 +694,4 @@ TEST(random_schedules)
 TESTS(T(one_node_owns_all), T(first_node_owns_soon), T(second_node_joins), T(capacities), T(follower_leaves), T(leader_leaves),
     T(last_node_leaves), T(leave_is_said_again), T(follower_crashes), T(leader_crashes), T(map_survives_the_leader), T(pauses), T(id_is_taken),
     T(id_is_taken_without_leader), T(restart_under_the_same_id), T(drains), T(partitions), T(keys_are_deleted), T(keys_were_deleted_long_ago),
-    T(view_is_too_large), T(too_many_come), T(barred_from_leading), T(deaf), T(random_schedules))
+    T(view_is_too_large), T(too_many_come), T(barred_from_leading), T(barred_and_cut_off), T(deaf), T(random_schedules))
