@@ -1,4 +1,4 @@
-/* The body of the core, for the files that make it up: core.c (every node's part), core_leader.c and core_members.c. Nobody else includes this. */
+/* The body of the core, for the files that make it up: core.c (every node's part), core_leader.c, core_members.c and core_tell.c. Nobody else includes this. */
 #ifndef AETHER_CLUSTER_CORE_STATE_H
 #define AETHER_CLUSTER_CORE_STATE_H
 
@@ -79,11 +79,14 @@ struct core {
 
 /* core.c */
 int64_t core_random(const struct core *c, int64_t below_ns);
-void core_tell(struct core *c, enum core_event_kind kind, const char *node, uint64_t number);
 void core_set_standing(struct core *c, enum standing standing);
 /* Go by that view, which is taken, if it is later than the one before. */
 void core_take_view(struct core *c, struct view *v, int64_t now_ns);
 void core_put_self(const struct core *c, struct view_node *n);
+
+/* core_tell.c: one event; and those of a view that follows another. */
+void core_tell(struct core *c, enum core_event_kind kind, const char *node, uint64_t number);
+void core_tell_view(struct core *c, const struct view *was, const struct view *is);
 
 /* core_members.c: the one of that id, or NULL and where it would be; a new one there, with a copy of the id, NULL for want of memory. */
 struct member *member_find(const struct leader *l, const char *id, size_t *at);
